@@ -1,0 +1,189 @@
+"""What the reliability engine says of a table, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vestige.stats.estimate import Estimate
+
+Severity = Literal["artefact", "warning", "note"]
+TrackingVerdict = Literal["tracks", "opposes", "no useful association", "no evidence", "undefined"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in the table that a reader must know.
+
+    Attributes:
+        code: stable name, for example "constant_column".
+        severity: "artefact" (a number means something else than it seems), "warning" or "note".
+        columns: the columns that it is about.
+        message: one or two sentences: what was seen, with its numbers, and what to do.
+        evidence: the numbers.
+    """
+
+    code: str
+    severity: Severity
+    columns: tuple[str, ...]
+    message: str
+    evidence: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Kendall's tau between oriented metrics.
+
+    Attributes:
+        metrics: the metrics, in the order of rows and columns.
+        tau: shape (n_metrics, n_metrics), within [-1, 1], NaN where undefined.
+        low: lower ends of the intervals, same shape.
+        high: upper ends of the intervals, same shape.
+        p: two-sided p-values, same shape; NaN where no test was possible.
+        n_items: number of rows compared (within one group where there are groups).
+        method: tie rule, pooling, intervals and test in one sentence.
+        mean_tau: mean over the pairs that are defined.
+        clusters: metrics that agree with one another (average linkage on 1 - tau), largest first.
+    """
+
+    metrics: tuple[str, ...]
+    tau: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    p: NDArray[np.float64]
+    n_items: int
+    method: str
+    mean_tau: float
+    clusters: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """How one oriented metric follows closeness to the retrained model.
+
+    Attributes:
+        metric: its name.
+        distance: the distance column.
+        rho: Spearman over all rows, with its interval over clusters.
+        tau: Kendall's tau-b over all rows, likewise.
+        rho_within: mean over groups of Spearman within the group, NaN where undefined in all of them.
+        between_share: share of the metric's variance that lies between groups, within [0, 1]; NaN without groups.
+        p: two-sided permutation p-value within groups, two-sided around the permutation mean.
+        p_adjusted: the same, adjusted over the family of metrics (max-T).
+        n_relabellings: relabellings behind `p`.
+        exact: whether they are all there are.
+        family: number of metrics in the family.
+        verdict: in one word or three.
+        shares_machinery: whether part of the correlation is built in.
+        without_collapsed: `rho` without collapsed models; None where that is not known.
+    """
+
+    metric: str
+    distance: str
+    rho: Estimate
+    tau: Estimate
+    rho_within: float
+    between_share: float
+    p: float
+    p_adjusted: float
+    n_relabellings: int
+    exact: bool
+    family: int
+    verdict: TrackingVerdict
+    shares_machinery: bool = False
+    without_collapsed: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The composite score (UQS) and what it is worth.
+
+    Attributes:
+        recipe: how weights and scores were made, in one sentence.
+        weights: metric to weight; they sum to 1.
+        weights_by_fold: held-out fold to the weights learnt without it.
+        scores: one composite score a row, higher is better.
+        rho_in_sample: Spearman with closeness on the rows that gave the weights.
+        rho_held_out: the same on folds that did not.
+        best_single: the metric that won inside the training folds most often.
+        best_single_held_out: its held-out Spearman by the same rule.
+        equal_weights_held_out: held-out Spearman of equal weights.
+    """
+
+    recipe: str
+    weights: Mapping[str, float]
+    weights_by_fold: Mapping[str, Mapping[str, float]]
+    scores: NDArray[np.float64]
+    rho_in_sample: Estimate
+    rho_held_out: Estimate
+    best_single: str
+    best_single_held_out: Estimate
+    equal_weights_held_out: Estimate
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """The ranking by the composite under drawn weightings.
+
+    Attributes:
+        law: "simplex", "dirichlet" or "lognormal".
+        n_draws: number of weightings.
+        n_items: number of ranked items; with few of them tau takes few values.
+        items: their names.
+        tau: tau-b of each drawn ranking with the one by the composite's weights, shape (n_draws,).
+        tau_mean: mean over draws.
+        tau_sd: standard deviation over draws (population); a spread over weightings, not an uncertainty.
+        selection_frequency: item to the share of draws in which it came first.
+    """
+
+    law: str
+    n_draws: int
+    n_items: int
+    items: tuple[str, ...]
+    tau: NDArray[np.float64]
+    tau_mean: float
+    tau_sd: float
+    selection_frequency: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Can the metrics of this table be believed?
+
+    Attributes:
+        convention: "default" or "published".
+        n_models: rows of the table.
+        metrics: its metrics.
+        distance: the distance column, empty where there is none.
+        groups: columns within which rows are compared.
+        clusters: columns whose rows are resampled together.
+        agreement: tau between metrics.
+        agreement_pooled: the same over all rows at once where there are groups, else None.
+        tracking: one entry a metric; empty without a distance.
+        second_tracking: the same against a second distance, where there is one.
+        quality: the composite; None without a distance.
+        robustness: one entry a law.
+        comparison: agreement of the second table (`compare`), else None.
+        published: named figures of a published convention, else empty.
+        findings: what a reader must know, worst first.
+        missing: one sentence for each analysis that the table does not allow.
+    """
+
+    convention: str
+    n_models: int
+    metrics: tuple[str, ...]
+    distance: str
+    groups: tuple[str, ...]
+    clusters: tuple[str, ...]
+    agreement: Agreement
+    agreement_pooled: Agreement | None
+    tracking: tuple[Tracking, ...]
+    second_tracking: tuple[Tracking, ...]
+    quality: Quality | None
+    robustness: tuple[Robustness, ...]
+    comparison: Agreement | None
+    published: Mapping[str, float]
+    findings: tuple[Finding, ...]
+    missing: tuple[str, ...]
