@@ -1,0 +1,1 @@
+"""From many numbers to an `Estimate`: intervals, resampling, correlation, permutation, equivalence."""
