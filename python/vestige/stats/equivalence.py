@@ -47,8 +47,10 @@ def equivalence_to_retraining(
 
     $\rho = \mathrm{mean}_i\, d(U, R_i) / \mathrm{mean}_{i \ne j}\, d(R_i, R_j)$, log scale, leave-one-seed-out
     jackknife, $t(m - 1)$. Two one-sided tests: "equivalent" where the upper limit lies below `margin`, "different"
-    where the lower limit lies above it; each is wrong at most 1 - `confidence_level` of the time. A rank test of "U is
-    one of the retrained models" cannot have a p-value below 1 / (m + 1), so it says nothing with few seeds.
+    where the lower limit lies above it, each at the nominal level 1 - `confidence_level`. In simulation (3, 5 and 10
+    seeds, log-normal seed effects of SD .15 to .5) "equivalent" was wrong in 2 to 5 % at the margin; "different" in 5
+    to 11 %, the more the larger the seed effect. A rank test of "U is one of the retrained models" cannot have a
+    p-value below 1 / (m + 1), so it says nothing with few seeds.
 
     Args:
         to_retrained: distance of the model to each retrained one, shape (n_retrained,), any unit.
