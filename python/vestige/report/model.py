@@ -28,6 +28,7 @@ class Row:
         collapsed: whether its retain accuracy fell under 0.7 of the original's.
         expected: for a planted control, the verdict that it must ("different") or must never ("not different") get.
         note: anything else that a reader must know of this model.
+        labels: further grouping columns ("dataset", "seed", ...) to this row's label; tells rows of one name apart.
     """
 
     model: str
@@ -41,6 +42,7 @@ class Row:
     collapsed: bool = False
     expected: str = ""
     note: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""Which parts of a report go where, and in what order: one answer for the terminal, the page and their tests."""
+
+from math import inf, isnan
+
+from vestige.meta.results import Finding, Tracking
+from vestige.report.model import Card, Report, Row
+from vestige.stats.equivalence import Equivalence
+from vestige.stats.estimate import Estimate
+
+MISSING = Estimate(float("nan"), reason="not measured")
+MAIN_METRICS = ("FA", "RA", "MIA", "AD", "JS", "FADE")
+SEVERITIES = ("artefact", "warning", "note")
+SEVERITY_MEANING = {
+    "artefact": "a number means something else than it seems",
+    "warning": "a conclusion may not hold",
+    "note": "worth knowing",
+}
+
+
+def ranked(report: Report) -> tuple[Row, ...]:
+    """Unlearned models, best first; those without a rank last, in the order of the report."""
+    rows = (row for row in report.rows if row.role == "unlearned")
+    return tuple(sorted(rows, key=lambda row: inf if row.rank is None else row.rank))
+
+
+def unranked(report: Report) -> tuple[Row, ...]:
+    """The original, the retrained models and the planted controls, in that order."""
+    order = ("original", "retrained", "control")
+    return tuple(row for role in order for row in report.rows if row.role == role)
+
+
+def distance_cards(report: Report) -> tuple[Card, ...]:
+    """Cards of columns that no metric of the reliability analysis has: the distances to the retrained model."""
+    if report.reliability is None:
+        return ()
+    return tuple(card for card in report.cards if card.name not in report.reliability.metrics)
+
+
+def metric_cards(report: Report) -> tuple[Card, ...]:
+    """Cards of the metrics, in the order of columns."""
+    distances = distance_cards(report)
+    return tuple(card for card in report.cards if card not in distances)
+
+
+def failing(report: Report) -> tuple[str, ...]:
+    """Names of the columns that fail a planted control."""
+    return tuple(card.name for card in report.cards if card.passes_controls is False)
+
+
+def findings(report: Report) -> tuple[Finding, ...]:
+    """Findings of the run and of the table, worst first, each once."""
+    table = report.reliability.findings if report.reliability else ()
+    seen = {finding.message: finding for finding in (*report.findings, *table)}
+    return tuple(sorted(seen.values(), key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def verdicts(report: Report) -> dict[str, int]:
+    """How many unlearned models got each verdict; empty where none got one."""
+    given = [row.verdict.verdict for row in ranked(report) if row.verdict]
+    return {word: given.count(word) for word in ("equivalent", "different", "undecided")} if given else {}
+
+
+def first_verdict(report: Report) -> Equivalence | None:
+    """Any verdict of the report: the margin, the distance and the number of seeds are the same in all of them."""
+    return next((row.verdict for row in report.rows if row.verdict), None)
+
+
+def second_distance(report: Report) -> str:
+    """Name of the second distance, empty where there is none."""
+    named = [row.second_verdict.distance for row in report.rows if row.second_verdict]
+    tracked = report.reliability.second_tracking if report.reliability else ()
+    return next((name for name in (*named, *(entry.distance for entry in tracked)) if name), "")
+
+
+def tracking_of(tracking: tuple[Tracking, ...], metric: str) -> Tracking | None:
+    """The entry of one metric, None where it was not analysed."""
+    return next((entry for entry in tracking if entry.metric == metric), None)
+
+
+def control_kept(row: Row) -> bool | None:
+    """Whether a planted control got the verdict that it had to get; None where that cannot be said."""
+    if not row.expected or row.verdict is None:
+        return None
+    if row.expected == "different":
+        return row.verdict.verdict == "different"
+    return row.verdict.verdict != "different"
+
+
+def within_floor(card: Card, value: float) -> bool:
+    """Whether a value lies inside the range of the other retrained seeds.
+
+    A distance to the retrained model has no lower end that matters, so there only the largest seed counts.
+    """
+    low, high = card.floor
+    if isnan(value) or isnan(low) or isnan(high):
+        return False
+    relative = card.better == "lower" and isnan(card.retrained)
+    return value <= high if relative else low <= value <= high

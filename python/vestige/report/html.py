@@ -1,0 +1,133 @@
+"""One HTML file that holds everything a report has to say: no network, no other file, sortable tables."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vestige.report import charts, contents, numbers, summary, view
+from vestige.report.model import Report
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FOLDER = Path(__file__).parent
+MAX_ROWS = 1000  # a row is about 4 kB, and the page is to stay under 5 MB
+RATIO_WIDTH, FOREST_WIDTH, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 560.0, 190.0, 320.0, 110.0
+
+
+def render(report: Report, path: str | Path) -> Path:
+    """Write a report as one self-contained HTML page.
+
+    Args:
+        report: the report.
+        path: the file to write; its folder is made where there is none.
+
+    Returns:
+        The path. The page loads nothing (its own Content-Security-Policy forbids it), every value is escaped, and it
+        follows the reader's light or dark setting.
+
+    Raises:
+        ModuleNotFoundError: if jinja2 is not installed.
+
+    Source: defined here.
+    """
+    page = _environment().get_template("template.html").render(**_content(report))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _environment() -> "Environment":
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("vestige.render needs jinja2: pip install 'vestige[report]'") from error
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )  # fmt: skip
+    environment.filters |= {
+        "number": numbers.number, "with_interval": numbers.with_interval, "p_value": numbers.p_value,
+        "percent": numbers.percent, "scope": numbers.scope, "spread": numbers.spread, "listed": summary.listed,
+    }  # fmt: skip
+    return environment
+
+
+def _content(report: Report) -> dict[str, Any]:
+    reliability = report.reliability
+    script = (FOLDER / "page.js").read_text(encoding="utf-8")
+    return {
+        "report": report,
+        "reliability": reliability,
+        "style": (FOLDER / "page.css").read_text(encoding="utf-8"),
+        "script": script,
+        "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
+        "sentences": summary.sentences(report),
+        "verdicts": contents.verdicts(report),
+        "margin": getattr(contents.first_verdict(report), "margin", None),
+        "failing": contents.failing(report),
+        "distances": [card.name for card in contents.distance_cards(report)],
+        "controls": [row for row in report.rows if row.role == "control"],
+        "control_kept": contents.control_kept,
+        "collapsed": [row for row in contents.ranked(report) if row.collapsed],
+        "notes": [row for row in report.rows if row.note],
+        "board": view.board(report, MAX_ROWS),
+        "glyph": view.GLYPH,
+        "orientation": view.ORIENTATION,
+        "ratio_plot": charts.ratio_plot(report, RATIO_WIDTH),
+        "heats": _heats(report),
+        "forests": view.forests(report, FOREST_WIDTH),
+        "tracking_title": view.tracking_title,
+        "tracking_colour": {"tracks": "c-equivalent", "opposes": "c-different"},
+        "composite": _composite(report),
+        "composite_axis": charts.correlation_axis(FOREST_WIDTH),
+        "histograms": charts.histograms(reliability.robustness, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT) if reliability else (),
+        "histogram_height": HISTOGRAM_HEIGHT,
+        "findings": view.grouped_findings(report),
+        "is_mapping": lambda value: isinstance(value, Mapping),
+        "about": _spoken(report.about),
+    }
+
+
+def _heats(report: Report) -> tuple[view.Heat, ...]:
+    reliability = report.reliability
+    if reliability is None:
+        return ()
+    within = f"within {summary.listed(reliability.groups)}" if reliability.groups else "over all rows"
+    shown = [view.heat(reliability.agreement, f"Agreement {within}")]
+    if reliability.agreement_pooled is not None:
+        shown.append(view.heat(reliability.agreement_pooled, "Agreement over all rows at once"))
+    if reliability.comparison is not None:
+        shown.append(view.heat(reliability.comparison, "Agreement in the compared table"))
+    return tuple(shown)
+
+
+def _composite(report: Report) -> list[tuple[str, Any, charts.Mark | None]]:
+    """The four correlations that say what the composite is worth: name, estimate, marks."""
+    quality = report.reliability.quality if report.reliability else None
+    if quality is None:
+        return []
+    named = {
+        "composite, on the rows that gave its weights": quality.rho_in_sample,
+        "composite, held out": quality.rho_held_out,
+        f"best single metric ({quality.best_single}), held out": quality.best_single_held_out,
+        "equal weights, held out": quality.equal_weights_held_out,
+    }
+    axis = charts.correlation_axis(FOREST_WIDTH)
+    return [(name, estimate, charts.mark(axis, estimate)) for name, estimate in named.items()]
+
+
+def _spoken(value: Any) -> Any:
+    """Settings as people read them: numbers in three digits, None as "not set", lists in one line."""
+    if isinstance(value, Mapping):
+        return {str(key).replace("_", " "): _spoken(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        spoken = [_spoken(item) for item in value]
+        return spoken if any(isinstance(item, dict) for item in spoken) else ", ".join(spoken)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "not set"
+    return numbers.number(value) if isinstance(value, float) else str(value)

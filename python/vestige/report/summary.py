@@ -1,0 +1,160 @@
+"""What was found, in a few sentences: the top of every form of a report."""
+
+from collections.abc import Iterable, Sequence
+from math import isnan
+
+from vestige.meta.results import Quality, Reliability, Tracking
+from vestige.report import contents
+from vestige.report.model import Report, Row
+from vestige.report.numbers import number, with_interval
+
+NAMES_SHOWN = 6
+
+
+def sentences(report: Report) -> tuple[str, ...]:
+    """Three to five sentences: verdicts, the best models, the controls, what tracks, and the composite.
+
+    Args:
+        report: the report, whether of a run or of a table alone.
+
+    Returns:
+        Plain sentences without markup, in the order of reading.
+
+    Source: defined here.
+    """
+    parts = (verdict_sentence(report), best_sentence(report), control_sentence(report))
+    reliability = report.reliability
+    judged = (_tracking_sentence(reliability), _composite_sentence(reliability)) if reliability else ()
+    return tuple(part for part in (*parts, *judged) if part)
+
+
+def listed(names: Iterable[str], limit: int = NAMES_SHOWN) -> str:
+    """Names joined as a sentence joins them.
+
+    >>> listed(["FA"]), listed(["FA", "RA", "JS"]), listed("abcd", limit=2)
+    ('FA', 'FA, RA and JS', 'a, b and 2 more')
+    """
+    shown = list(names)
+    if len(shown) > limit:
+        shown = [*shown[:limit], f"{len(shown) - limit} more"]
+    if len(shown) < 2:
+        return "".join(shown)
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def counted(n: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> counted(1, "model"), counted(3, "model")
+    ('1 model', '3 models')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def verdict_sentence(report: Report) -> str:
+    """How many models are equivalent to retraining, different from it, or undecided."""
+    counts, example = contents.verdicts(report), contents.first_verdict(report)
+    n_models = len(contents.ranked(report))
+    if not counts or example is None:
+        return (
+            f"{counted(n_models, 'row')} of scores by {counted(len(contents.metric_cards(report)), 'metric')}, without "
+            "distances to several retrained seeds: so no verdict of equivalence to retraining is possible here."
+        )
+    return (
+        f"Of {counted(n_models, 'unlearned model')}, {counts['equivalent']} "
+        f"{'is' if counts['equivalent'] == 1 else 'are'} equivalent to retraining, "
+        f"{counts['different']} different and {counts['undecided']} undecided ({example.distance}, "
+        f"margin {number(example.margin)} times the distance between {counted(example.n_retrained, 'retrained seed')})."
+    )
+
+
+def best_sentence(report: Report) -> str:
+    """The best model with its verdict, and how many others its interval does not tell apart from it."""
+    rows = [row for row in contents.ranked(report) if row.rank is not None]
+    if not rows:
+        return ""
+    best = rows[0]
+    if best.verdict is None:
+        return f"First is {name_with_labels(best)}, then {listed([name_with_labels(row) for row in rows[1:4]])}."
+    rivals = [row for row in rows[1:] if _overlap(best, row)]
+    unsettled = f" Its interval overlaps those of {counted(len(rivals), 'other')}: their order is open." if rivals else ""
+    return (
+        f"Closest to retraining is {best.model} (ratio {with_interval(best.verdict.ratio)}, {best.verdict.verdict})"
+        f"{_runners_up(rows[1:3])}.{unsettled}"
+    )
+
+
+def _runners_up(rows: Sequence[Row]) -> str:
+    named = [f"{row.model} ({number(row.verdict.ratio.value)}, {row.verdict.verdict})" for row in rows if row.verdict]
+    return f", then {listed(named)}" if named else ""
+
+
+def name_with_labels(row: Row) -> str:
+    """The name, and the labels that tell rows of one name apart."""
+    labels = ", ".join(f"{key} {value}" for key, value in row.labels.items() if value != row.model)
+    return f"{row.model} ({labels})" if labels else row.model
+
+
+def _overlap(best: Row, other: Row) -> bool:
+    if best.verdict is None or other.verdict is None:
+        return False
+    return other.verdict.ratio.low <= best.verdict.ratio.high
+
+
+def control_sentence(report: Report) -> str:
+    """Which metrics failed a planted control."""
+    tested = [card.name for card in report.cards if card.passes_controls is not None]
+    failed = contents.failing(report)
+    if not tested:
+        return "No planted controls were measured, so no metric has shown that it can see a known difference."
+    if not failed:
+        return f"All {len(tested)} metrics and distances treat the planted controls as they must."
+    verb = "fails" if len(failed) == 1 else "fail"
+    return (
+        f"{listed(failed)} {verb} a planted control ({len(failed)} of {len(tested)} metrics and distances): "
+        f"do not read {'its' if len(failed) == 1 else 'their'} ranking or correlations as evidence."
+    )
+
+
+def _tracking_sentence(reliability: Reliability) -> str:
+    if not reliability.tracking:
+        return "Without a distance to a retrained model, nothing can be said on whether the metrics track it."
+    family = reliability.tracking[0].family
+    first = f"{_tracking_words(reliability.tracking)} (p adjusted over {counted(family, 'metric')})"
+    if not reliability.second_tracking:
+        return f"{first}."
+    second = reliability.second_tracking[0].distance
+    return f"{first}; by the second distance, {second}: {_tracking_words(reliability.second_tracking, named=False)}."
+
+
+def _tracking_words(tracking: Sequence[Tracking], named: bool = True) -> str:
+    tracks = [entry.metric for entry in tracking if entry.verdict == "tracks"]
+    opposes = [entry.metric for entry in tracking if entry.verdict == "opposes"]
+    towards = f" closeness to retraining by {tracking[0].distance}" if named else ""
+    if not tracks and not opposes:
+        return f"no metric is shown to track{towards}"
+    words = f"{listed(tracks, len(tracks)) or 'no metric'} {'track' if len(tracks) > 1 else 'tracks'}{towards}"
+    return words + (f", {listed(opposes)} run{'s' if len(opposes) == 1 else ''} against it" if opposes else "")
+
+
+def _composite_sentence(reliability: Reliability) -> str:
+    quality = reliability.quality
+    if quality is None:
+        return ""
+    return (
+        f"The composite score reaches rho {number(quality.rho_in_sample.value)} on the rows that gave its weights and "
+        f"{with_interval(quality.rho_held_out)} on held-out groups, where the best single metric "
+        f"({quality.best_single}) has {with_interval(quality.best_single_held_out)}: {composite_verdict(quality)}."
+    )
+
+
+def composite_verdict(quality: Quality) -> str:
+    """Whether the composite beats its best single metric on held-out groups, in words."""
+    composite, single = quality.rho_held_out, quality.best_single_held_out.value
+    if isnan(composite.value) or isnan(single):
+        return "whether it is worth more is undefined here"
+    if composite.value <= single:
+        return "it is worth no more than that one"
+    if composite.has_interval and composite.low > single:
+        return "it is worth more than that one"
+    return "a gain that its interval does not settle"
