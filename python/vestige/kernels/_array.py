@@ -1,0 +1,158 @@
+"""Arguments of kernels: anything that holds numbers becomes a NumPy array that Rust can read, or a clear error."""
+
+import sys
+from operator import index
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class Table(NamedTuple):
+    """Rows of numbers: 16-bit formats come as their bits, and `dtype` says which they are."""
+
+    values: NDArray[Any]
+    dtype: str
+    is_one_row: bool
+
+    def shaped(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """One value a row, or a 0-d array where one row was passed as a vector."""
+        return rows.reshape(()) if self.is_one_row else rows
+
+
+def table(x: ArrayLike, name: str) -> Table:
+    """Rows of classes as float64, float32, float16 or bfloat16, without a copy where that is possible."""
+    values, dtype = _floats(to_numpy(x, name), name)
+    if values.ndim not in (1, 2):
+        raise ValueError(
+            f"`{name}` must have shape (n_rows, n_classes) or (n_classes,), but its shape is {values.shape}; "
+            f"for more axes use {name}.reshape(-1, n_classes)"
+        )
+    _refuse_empty(values, name)
+    return Table(_side_by_side(np.atleast_2d(values)), dtype, values.ndim == 1)
+
+
+def table_pair(p: ArrayLike, q: ArrayLike) -> tuple[Table, Table]:
+    """Two tables of one shape and dtype."""
+    first, second = table(p, "p"), table(q, "q")
+    if first.dtype != second.dtype:
+        raise TypeError(f"`p` and `q` must have one dtype, but have {first.dtype} and {second.dtype}; convert one of them")
+    shapes = [t.values.shape[t.is_one_row :] for t in (first, second)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"`p` and `q` must have one shape, but have {shapes[0]} and {shapes[1]}")
+    return first, second
+
+
+def vector(x: ArrayLike, name: str) -> NDArray[np.float64]:
+    """A 1-d float64 array with at least one element."""
+    if type(x) is np.ndarray and x.dtype == np.float64 and x.ndim == 1 and x.size and x.flags.carray:
+        return x
+    values = np.ascontiguousarray(_float64(x, name))
+    if values.ndim != 1:
+        raise ValueError(f"`{name}` must have shape (n,), but its shape is {values.shape}")
+    _refuse_empty(values, name)
+    return values
+
+
+def vector_pair(x: ArrayLike, y: ArrayLike, names: tuple[str, str] = ("x", "y")) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two 1-d float64 arrays of one length."""
+    first, second = vector(x, names[0]), vector(y, names[1])
+    if first.size != second.size:
+        raise ValueError(
+            f"`{names[0]}` and `{names[1]}` must have one length, but have {first.size} and {second.size} elements"
+        )
+    return first, second
+
+
+def matrix(x: ArrayLike, name: str, axes: str) -> NDArray[np.float64]:
+    """A 2-d float64 array without gaps, with at least one element."""
+    values = np.ascontiguousarray(_float64(x, name))
+    if values.ndim != 2:
+        raise ValueError(f"`{name}` must have shape {axes}, but its shape is {values.shape}")
+    _refuse_empty(values, name)
+    return values
+
+
+def integers(x: ArrayLike, name: str) -> NDArray[np.int64]:
+    """A 1-d int64 array; a single number is one element."""
+    values = np.atleast_1d(to_numpy(x, name))
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"`{name}` must hold integers, but its dtype is {values.dtype}; use {name}.astype(int)")
+    if values.ndim != 1:
+        raise ValueError(f"`{name}` must have shape (n,), but its shape is {values.shape}")
+    _refuse_empty(values, name)
+    return np.ascontiguousarray(values, dtype=np.int64)
+
+
+def count(n: int, name: str) -> int:
+    """A positive whole number."""
+    if isinstance(n, bool) or (number := index(n)) < 1:
+        raise ValueError(f"`{name}` must be a positive integer, but it is {n!r}")
+    return number
+
+
+def seed_of(seed: int) -> int:
+    """A seed of 64 bits."""
+    if not 0 <= (number := index(seed)) < 2**64:
+        raise ValueError(f"`seed` must lie in 0 to 2**64 - 1, but it is {seed}")
+    return number
+
+
+def to_numpy(x: ArrayLike, name: str) -> NDArray[Any]:
+    """Any array as a NumPy one, on the memory that it has; bfloat16 keeps its bits (see `_floats`)."""
+    if isinstance(x, np.ndarray):
+        return x
+    if type(x).__module__.partition(".")[0] == "torch":
+        return _from_torch(x, name)
+    if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
+        return np.from_dlpack(x)
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must hold numbers in rows of one length; {error}") from error
+
+
+def _from_torch(x: Any, name: str) -> NDArray[Any]:
+    if x.device.type != "cpu":
+        raise ValueError(f"`{name}` must be in the memory of the CPU, but it is on {x.device}; use {name}.cpu()")
+    tensor = x.detach()
+    torch = sys.modules["torch"]
+    if tensor.dtype != torch.bfloat16:
+        return tensor.numpy()
+    bits = tensor.view(torch.uint16).numpy()
+    return bits.view(_BFLOAT16_BITS)
+
+
+# NumPy has no bfloat16; a record of one field of 16 bits carries both the bits and what they are.
+_BFLOAT16_BITS = np.dtype([("bfloat16", np.uint16)])
+
+
+def _floats(values: NDArray[Any], name: str) -> tuple[NDArray[Any], str]:
+    """Values in a format that kernels read, native and aligned; 16-bit formats as their bits."""
+    if values.dtype == _BFLOAT16_BITS or values.dtype.name == "bfloat16":
+        return values.view(np.uint16), "bfloat16"
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"`{name}` must hold real numbers, but its dtype is {values.dtype}")
+    dtype = values.dtype.newbyteorder("=") if values.dtype.name in ("float16", "float32") else np.dtype(np.float64)
+    if values.dtype != dtype or not values.flags.aligned:
+        values = np.require(values, dtype, "A")
+    return (values.view(np.uint16), "float16") if dtype == np.float16 else (values, dtype.name)
+
+
+def _float64(x: ArrayLike, name: str) -> NDArray[np.float64]:
+    values, dtype = _floats(to_numpy(x, name), name)
+    if dtype == "bfloat16":
+        return (values.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    return values.view(np.float16).astype(np.float64) if dtype == "float16" else values.astype(np.float64, copy=False)
+
+
+def _side_by_side(values: NDArray[Any]) -> NDArray[Any]:
+    """The same table with the classes of a row next to one another; rows may lie apart."""
+    row, step = values.strides
+    packed = step == values.itemsize and row >= values.shape[1] * step and row % step == 0
+    return values if packed else np.ascontiguousarray(values)
+
+
+def _refuse_empty(values: NDArray[Any], name: str) -> None:
+    if values.size == 0:
+        raise ValueError(f"`{name}` must hold at least one element, but its shape is {values.shape}")

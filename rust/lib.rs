@@ -1,0 +1,24 @@
+//! The arithmetic of `vestige`: divergences, rank statistics, resampling.
+//!
+//! Kernels take slices and return values or an [`Error`]; they know nothing of Python. Sums are kept in `f64`
+//! whatever the storage, every reduction has a fixed order, and so results are the same for any number of threads.
+
+pub mod divergence;
+pub mod error;
+pub mod likelihood;
+pub mod perturb;
+pub mod random;
+pub mod rank;
+pub mod real;
+pub mod resample;
+pub mod rows;
+pub mod threads;
+pub mod two_sample;
+
+mod math;
+#[cfg(feature = "python")]
+mod python;
+
+pub use error::Error;
+pub use real::Real;
+pub use rows::Rows;

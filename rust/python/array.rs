@@ -1,0 +1,94 @@
+//! NumPy arrays as slices and rows, and the one place where number formats are told apart.
+
+use half::slice::HalfBitsSliceExt;
+use half::{bf16, f16};
+use numpy::ndarray::ArrayView2;
+use numpy::{PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::{Error, Rows};
+
+/// A vector whose elements lie side by side.
+pub(super) type Vector<'py, T> = PyReadonlyArray1<'py, T>;
+
+/// A table of one of the four number formats; the two of 16 bits come as their bits.
+#[derive(FromPyObject)]
+pub(super) enum FloatTable<'py> {
+    Float32(PyReadonlyArray2<'py, f32>),
+    Float64(PyReadonlyArray2<'py, f64>),
+    Bits(PyReadonlyArray2<'py, u16>),
+}
+
+/// Runs `body` with each table as [`Rows`] of its number format; `dtype` says what 16 bits are.
+macro_rules! with_rows {
+    ($dtype:expr, $($table:ident),+ => $body:expr) => {
+        match ($(&$table,)+) {
+            ($(FloatTable::Float32($table),)+) => { $(let $table = array::rows(&$table.as_array())?;)+ $body }
+            ($(FloatTable::Float64($table),)+) => { $(let $table = array::rows(&$table.as_array())?;)+ $body }
+            ($(FloatTable::Bits($table),)+) if $dtype == "bfloat16" => {
+                $(let $table = array::bfloat16_rows(&$table.as_array())?;)+ $body
+            }
+            ($(FloatTable::Bits($table),)+) => { $(let $table = array::float16_rows(&$table.as_array())?;)+ $body }
+            #[allow(unreachable_patterns)] // one table alone always has one format
+            _ => Err(array::mixed_formats()),
+        }
+    };
+}
+pub(super) use with_rows;
+
+pub(super) fn mixed_formats() -> PyErr {
+    pyo3::exceptions::PyTypeError::new_err("the tables must have one dtype")
+}
+
+/// The elements of a table, and how far its rows lie apart.
+fn elements<'a, T>(table: &ArrayView2<'a, T>) -> PyResult<(&'a [T], usize)> {
+    let (n_rows, n_classes) = table.dim();
+    if let Some(elements) = table.to_slice() {
+        return Ok((elements, n_classes));
+    }
+    match *table.strides() {
+        [row, 1] if row >= n_classes as isize && n_rows > 0 => {
+            let n_elements = (n_rows - 1) * row as usize + n_classes;
+            // SAFETY: the rows ascend without overlap and belong to one array, which the view keeps alive for 'a;
+            // so all from the first element to the last is inside that array's memory.
+            Ok((unsafe { std::slice::from_raw_parts(table.as_ptr(), n_elements) }, row as usize))
+        }
+        _ => Err(PyValueError::new_err("the classes of a row must lie side by side in memory")),
+    }
+}
+
+pub(super) fn rows<'a, T>(table: &ArrayView2<'a, T>) -> PyResult<Rows<'a, T>> {
+    let (elements, stride) = elements(table)?;
+    rows_of(elements, table, stride)
+}
+
+pub(super) fn float16_rows<'a>(table: &ArrayView2<'a, u16>) -> PyResult<Rows<'a, f16>> {
+    let (bits, stride) = elements(table)?;
+    rows_of(bits.reinterpret_cast(), table, stride)
+}
+
+pub(super) fn bfloat16_rows<'a>(table: &ArrayView2<'a, u16>) -> PyResult<Rows<'a, bf16>> {
+    let (bits, stride) = elements(table)?;
+    rows_of(bits.reinterpret_cast(), table, stride)
+}
+
+fn rows_of<'a, T, U>(elements: &'a [T], table: &ArrayView2<'_, U>, stride: usize) -> PyResult<Rows<'a, T>> {
+    let (n_rows, n_classes) = table.dim();
+    Rows::new(elements, n_rows, n_classes, stride).map_err(|error: Error| error.into())
+}
+
+/// The elements of a vector.
+pub(super) fn slice<'a, T: numpy::Element>(vector: &'a Vector<'_, T>) -> PyResult<&'a [T]> {
+    vector.as_slice().map_err(|_| PyValueError::new_err("the elements of a vector must lie side by side in memory"))
+}
+
+/// The elements of a table without gaps.
+pub(super) fn flat<'a, T: numpy::Element>(table: &'a PyReadonlyArray2<'_, T>) -> PyResult<&'a [T]> {
+    table.as_slice().map_err(|_| PyValueError::new_err("the elements of a table must lie side by side in memory"))
+}
+
+/// The columns of a table.
+pub(super) fn columns(table: &PyReadonlyArray2<'_, f64>) -> Vec<Vec<f64>> {
+    table.as_array().columns().into_iter().map(|column| column.to_vec()).collect()
+}

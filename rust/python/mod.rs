@@ -1,0 +1,221 @@
+//! The extension module: convert, let go of the GIL, call, convert back.
+
+mod array;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::Error;
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        PyValueError::new_err(error.to_string())
+    }
+}
+
+/// Elements of input below which a call is too short (some 20 µs) to let other Python threads run.
+const SHORT: usize = 1000;
+
+/// Runs `work` without the GIL unless it is over before another thread could use it.
+fn release<R: Send>(py: Python<'_>, n_elements: usize, work: impl FnOnce() -> R + Send) -> R {
+    if n_elements < SHORT { work() } else { py.detach(work) }
+}
+
+#[pymodule(gil_used = false)]
+mod _rust {
+    use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
+    use pyo3::prelude::*;
+
+    use super::array::{self, FloatTable, Vector, columns, flat, slice, with_rows};
+    use super::release;
+    use crate::perturb::{self, Law, Perturbation};
+    use crate::resample::{self, Sample};
+    use crate::{divergence, likelihood, rank, threads, two_sample};
+
+    type Floats<'py> = Bound<'py, PyArray1<f64>>;
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        Ok(threads::set_num_threads_from_environment()?)
+    }
+
+    #[pyfunction]
+    fn num_threads() -> usize {
+        threads::num_threads()
+    }
+
+    #[pyfunction]
+    fn set_num_threads(n: usize) -> PyResult<()> {
+        Ok(threads::set_num_threads(n)?)
+    }
+
+    #[pyfunction]
+    fn divergences<'py>(
+        py: Python<'py>,
+        p: FloatTable<'py>,
+        q: FloatTable<'py>,
+        kinds: Vec<String>,
+        space: &str,
+        dtype: &str,
+    ) -> PyResult<Vec<Floats<'py>>> {
+        let kinds = kinds.iter().map(|kind| kind.parse()).collect::<Result<Vec<_>, _>>()?;
+        let space = space.parse()?;
+        let values = with_rows!(dtype, p, q => {
+            let n = p.n_rows() * p.n_classes();
+            Ok(release(py, n, || divergence::divergences(p, q, &kinds, space))?)
+        })?;
+        Ok(values.into_iter().map(|values| values.into_pyarray(py)).collect())
+    }
+
+    #[pyfunction]
+    fn token_log_probs<'py>(
+        py: Python<'py>,
+        logits: FloatTable<'py>,
+        token_ids: Vector<'py, i64>,
+        dtype: &str,
+    ) -> PyResult<Floats<'py>> {
+        let tokens = slice(&token_ids)?;
+        let values = with_rows!(dtype, logits => {
+            let n = logits.n_rows() * logits.n_classes();
+            Ok::<_, PyErr>(release(py, n, || likelihood::token_log_probs(logits, tokens))?)
+        })?;
+        Ok(values.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn logsumexp<'py>(py: Python<'py>, logits: FloatTable<'py>, dtype: &str) -> PyResult<Floats<'py>> {
+        let values = with_rows!(dtype, logits => {
+            Ok::<_, PyErr>(release(py, logits.n_rows() * logits.n_classes(), || likelihood::logsumexp(logits)))
+        })?;
+        Ok(values.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn entropy<'py>(py: Python<'py>, p: FloatTable<'py>, space: &str, dtype: &str) -> PyResult<Floats<'py>> {
+        let space = space.parse()?;
+        let values = with_rows!(dtype, p => {
+            Ok::<_, PyErr>(release(py, p.n_rows() * p.n_classes(), || likelihood::entropy(p, space))?)
+        })?;
+        Ok(values.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn midranks<'py>(py: Python<'py>, x: Vector<'py, f64>) -> PyResult<Floats<'py>> {
+        let x = slice(&x)?;
+        Ok(release(py, x.len(), || rank::midranks(x)).into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn kendall_tau(py: Python<'_>, x: Vector<'_, f64>, y: Vector<'_, f64>) -> PyResult<f64> {
+        let (x, y) = (slice(&x)?, slice(&y)?);
+        Ok(release(py, x.len(), || rank::kendall_tau(x, y))?)
+    }
+
+    #[pyfunction]
+    fn spearman_rho(py: Python<'_>, x: Vector<'_, f64>, y: Vector<'_, f64>) -> PyResult<f64> {
+        let (x, y) = (slice(&x)?, slice(&y)?);
+        Ok(release(py, x.len(), || rank::spearman_rho(x, y))?)
+    }
+
+    #[pyfunction]
+    fn kendall_tau_matrix<'py>(py: Python<'py>, columns: PyReadonlyArray2<'py, f64>) -> PyResult<Floats<'py>> {
+        let columns = self::columns(&columns);
+        Ok(py.detach(|| rank::kendall_tau_matrix(&columns))?.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn spearman_rho_matrix<'py>(py: Python<'py>, columns: PyReadonlyArray2<'py, f64>) -> PyResult<Floats<'py>> {
+        let columns = self::columns(&columns);
+        Ok(py.detach(|| rank::spearman_rho_matrix(&columns))?.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn roc_auc(py: Python<'_>, positive: Vector<'_, f64>, negative: Vector<'_, f64>) -> PyResult<f64> {
+        let (positive, negative) = (slice(&positive)?, slice(&negative)?);
+        Ok(release(py, positive.len() + negative.len(), || two_sample::roc_auc(positive, negative)))
+    }
+
+    #[pyfunction]
+    fn ks_statistic(py: Python<'_>, x: Vector<'_, f64>, y: Vector<'_, f64>) -> PyResult<f64> {
+        let (x, y) = (slice(&x)?, slice(&y)?);
+        Ok(release(py, x.len() + y.len(), || two_sample::ks_statistic(x, y)))
+    }
+
+    #[pyfunction]
+    fn bootstrap_replicates<'py>(
+        py: Python<'py>,
+        samples: Vec<(Vec<Vector<'py, f64>>, Vector<'py, u32>, usize)>,
+        statistic: &str,
+        n_resamples: usize,
+        seed: u64,
+    ) -> PyResult<Floats<'py>> {
+        let (samples, statistic) = (owned_samples(&samples)?, statistic.parse()?);
+        let replicates = py.detach(|| resample::bootstrap_replicates(&samples, statistic, n_resamples, seed))?;
+        Ok(replicates.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn jackknife_values<'py>(
+        py: Python<'py>,
+        samples: Vec<(Vec<Vector<'py, f64>>, Vector<'py, u32>, usize)>,
+        statistic: &str,
+    ) -> PyResult<Vec<Floats<'py>>> {
+        let (samples, statistic) = (owned_samples(&samples)?, statistic.parse()?);
+        let values = py.detach(|| resample::jackknife_values(&samples, statistic))?;
+        Ok(values.into_iter().map(|values| values.into_pyarray(py)).collect())
+    }
+
+    fn owned_samples(samples: &[(Vec<Vector<'_, f64>>, Vector<'_, u32>, usize)]) -> PyResult<Vec<Sample>> {
+        let owned = |(columns, units, n_units): &(Vec<Vector<'_, f64>>, Vector<'_, u32>, usize)| {
+            let columns = columns.iter().map(|c| Ok(slice(c)?.to_vec())).collect::<PyResult<_>>()?;
+            Ok(Sample { columns, units: slice(units)?.to_vec(), n_units: *n_units })
+        };
+        samples.iter().map(owned).collect()
+    }
+
+    #[pyfunction]
+    fn resample_indices<'py>(
+        py: Python<'py>,
+        n_units: usize,
+        n_resamples: usize,
+        seed: u64,
+    ) -> Bound<'py, PyArray1<i64>> {
+        py.detach(|| resample::resample_indices(n_units, n_resamples, seed)).into_pyarray(py)
+    }
+
+    /// Fields of a `WeightPerturbation`, in the order of their declaration.
+    type PerturbationFields<'py> =
+        (f64, f64, u64, Bound<'py, PyArray1<i64>>, Floats<'py>, Bound<'py, PyArray1<i64>>, Floats<'py>, Floats<'py>);
+
+    #[pyfunction]
+    #[pyo3(signature = (scores, weights, n_draws, law, draws, return_draws, seed))]
+    fn perturb_weights<'py>(
+        py: Python<'py>,
+        scores: PyReadonlyArray2<'py, f64>,
+        weights: Vector<'py, f64>,
+        n_draws: usize,
+        law: &str,
+        draws: Option<PyReadonlyArray2<'py, f64>>,
+        return_draws: bool,
+        seed: u64,
+    ) -> PyResult<PerturbationFields<'py>> {
+        let (scores, weights) = (flat(&scores)?, slice(&weights)?);
+        let law = Law::named(law, draws.as_ref().map(flat).transpose()?)?;
+        let result = py.detach(|| perturb::perturb_weights(scores, weights, n_draws, law, seed, return_draws))?;
+        Ok(perturbation_fields(py, result))
+    }
+
+    fn perturbation_fields(py: Python<'_>, result: Perturbation) -> PerturbationFields<'_> {
+        let counts = |counts: Vec<u64>| counts.into_iter().map(|n| n as i64).collect::<Vec<_>>().into_pyarray(py);
+        (
+            result.tau_mean,
+            result.tau_sd,
+            result.n_undefined,
+            counts(result.rank_counts),
+            result.first_counts.into_pyarray(py),
+            counts(result.wins),
+            result.tau.into_pyarray(py),
+            result.weights.into_pyarray(py),
+        )
+    }
+}

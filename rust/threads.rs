@@ -1,0 +1,133 @@
+//! The one place where work is spread over threads.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::Error;
+
+/// Nanoseconds of work below which waking the pool costs more than it gains.
+const WORTH_A_WAKE_UP: usize = 200_000;
+
+/// Elements of a table that one task takes, unless a row is longer.
+const ELEMENTS_PER_BLOCK: usize = 1 << 15;
+
+static CHOSEN: AtomicUsize = AtomicUsize::new(0);
+static POOLS: OnceLock<Box<Pool>> = OnceLock::new();
+
+/// A pool belongs to the process that made it: threads do not survive a fork, so a child makes its own.
+/// Pools are kept in a list that only grows, because reading it needs no lock that a fork could leave held.
+struct Pool {
+    process: u32,
+    n_threads: usize,
+    threads: ThreadPool,
+    next: OnceLock<Box<Pool>>,
+}
+
+impl Pool {
+    fn new(process: u32, n_threads: usize) -> Box<Self> {
+        let builder = ThreadPoolBuilder::new().num_threads(n_threads).thread_name(|i| format!("vestige-{i}"));
+        let threads = builder.build().expect("the operating system gives threads");
+        Box::new(Self { process, n_threads, threads, next: OnceLock::new() })
+    }
+}
+
+fn pool(n_threads: usize) -> &'static ThreadPool {
+    let process = std::process::id();
+    let mut slot = &POOLS;
+    loop {
+        let pool = slot.get_or_init(|| Pool::new(process, n_threads));
+        if pool.process == process && pool.n_threads == n_threads {
+            return &pool.threads;
+        }
+        slot = &pool.next;
+    }
+}
+
+/// Number of threads that kernels use: what [`set_num_threads`] said, else the machine's share of this process.
+pub fn num_threads() -> usize {
+    match CHOSEN.load(Ordering::Relaxed) {
+        0 => {
+            let n = std::thread::available_parallelism().map_or(1, usize::from);
+            CHOSEN.store(n, Ordering::Relaxed);
+            n
+        }
+        n => n,
+    }
+}
+
+/// Sets the number of threads for calls from now on; results do not depend on it.
+///
+/// # Errors
+/// [`Error::ThreadCount`] if it is 0.
+pub fn set_num_threads(n: usize) -> Result<(), Error> {
+    if n == 0 {
+        return Err(Error::ThreadCount { seen: n.to_string() });
+    }
+    CHOSEN.store(n, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Takes the number of threads from `VESTIGE_NUM_THREADS` where that is set.
+///
+/// # Errors
+/// [`Error::ThreadCount`] if it is not a positive integer.
+pub fn set_num_threads_from_environment() -> Result<(), Error> {
+    match std::env::var("VESTIGE_NUM_THREADS") {
+        Ok(text) if !text.is_empty() => {
+            let n = text.trim().parse().map_err(|_| Error::ThreadCount { seen: text.clone() })?;
+            set_num_threads(n)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `f(0), f(1), … f(n - 1)` in order, on all threads if `nanoseconds` (a guess at the whole work) makes that worth it.
+pub(crate) fn map<R: Send>(n: usize, nanoseconds: usize, f: impl Fn(usize) -> R + Send + Sync) -> Vec<R> {
+    let n_threads = num_threads();
+    if n < 2 || n_threads == 1 || nanoseconds < WORTH_A_WAKE_UP {
+        return (0..n).map(f).collect();
+    }
+    pool(n_threads).install(|| (0..n).into_par_iter().map(f).collect())
+}
+
+/// Index ranges of `block` elements that cover `0..n`; they depend on `n` alone, never on the threads.
+pub(crate) fn blocks(n: usize, block: usize) -> Vec<std::ops::Range<usize>> {
+    (0..n).step_by(block).map(|start| start..n.min(start + block)).collect()
+}
+
+/// `f(0), f(1), … f(n_rows - 1)` for rows of `n_classes` elements at `nanoseconds` each, or the first row's error.
+pub(crate) fn map_rows<R: Send>(
+    (n_rows, n_classes): (usize, usize),
+    nanoseconds: usize,
+    f: impl Fn(usize) -> Result<R, Error> + Send + Sync,
+) -> Result<Vec<R>, Error> {
+    let blocks = blocks(n_rows, (ELEMENTS_PER_BLOCK / n_classes).max(1));
+    let results = map(blocks.len(), n_rows * n_classes * nanoseconds, |i| {
+        blocks[i].clone().map(&f).collect::<Result<Vec<R>, Error>>()
+    });
+    let mut rows = Vec::with_capacity(n_rows);
+    for block in results {
+        rows.extend(block?);
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_is_kept_and_blocks_cover_everything() {
+        assert_eq!(map(1000, usize::MAX, |i| i * i), (0..1000).map(|i| i * i).collect::<Vec<_>>());
+        assert_eq!(blocks(5, 2), vec![0..2, 2..4, 4..5]);
+        assert!(blocks(0, 2).is_empty());
+    }
+
+    #[test]
+    fn zero_threads_are_refused() {
+        assert!(set_num_threads(0).is_err());
+    }
+}
