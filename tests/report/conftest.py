@@ -1,15 +1,19 @@
 """A report as a demo run makes one, and one of a table alone: numbers drawn here, shapes and corner cases real."""
 
+from dataclasses import replace
 from math import inf, nan
 
 import numpy as np
 import pytest
+
 from vestige.meta.results import Agreement, Finding, Quality, Reliability, Robustness, Tracking
+from vestige.metrics.table import ScoreTable
+from vestige.report import report_of_table
 from vestige.report.model import Card, Report, Row
 from vestige.stats.equivalence import Equivalence
 from vestige.stats.estimate import Estimate
 
-HOSTILE = '<script>alert(1)</script> & "quotes" \'single\''
+HOSTILE = "<script>alert(1)</script> & \"quotes\" 'single'"
 METHODS = ("ga", "gd", "npo", "kl", "scrub", "ssd", "salun", "idk", "dpo", "random_labels", "finetune", "tv", "rmu")
 STRENGTHS = ("4", "8", "16")
 METRICS = {
@@ -75,12 +79,14 @@ def unlearned_rows(rng):
 def with_corner_cases(rows):
     """A hostile name, an undefined value, an infinite ratio, a value without an interval."""
     first = rows[4]
-    rows[4] = Row(HOSTILE, "unlearned", "<b>dpo</b>", "16", 5, {**first.scores, "ES": Estimate(nan, reason="constant column")},
-                  first.verdict, first.second_verdict, note="trained twice: the first run <stopped> early")  # fmt: skip
+    undefined = Estimate(nan, reason="constant column")
+    rows[4] = Row(HOSTILE, "unlearned", "<b>dpo</b>", "16", 5, {**first.scores, "ES": undefined}, first.verdict,
+                  first.second_verdict, note="trained twice: the first run <stopped> early")  # fmt: skip
     last = rows[-1]
     endless = Equivalence("different", Estimate(inf, 40.0, inf, method="jackknife-t"), 1.25, inf, "js_to_retrained", 5)
-    rows[-1] = Row(last.model, "unlearned", last.method, last.strength, 39,
-                   {**last.scores, "AD": Estimate(1.2e7, reason="2 clusters")}, endless, None, collapsed=True)  # fmt: skip
+    diverged = {**last.scores, "AD": Estimate(1.2e7, reason="2 clusters")}
+    named = (last.model, "unlearned", last.method, last.strength)
+    rows[-1] = Row(*named, 39, diverged, endless, collapsed=True)
     return rows
 
 
@@ -96,15 +102,17 @@ def reference_rows(rng):
 
 def card(name):
     title, better, retrained = METRICS.get(name, (DISTANCES.get(name, ""), "lower", nan))
-    low = 0.004 if np.isnan(retrained) else retrained * 0.93
-    high = {"AD": 6.0, "JS": 0.04, "FADE": 0.9, "js_to_retrained": 0.03, "logit_to_retrained": 4e-5}.get(name)
+    relative = {"AD": 6.0, "JS": 0.04, "FADE": 0.9, "js_to_retrained": 0.03, "logit_to_retrained": 4e-5}.get(name)
+    floor = (relative / 2, relative) if relative else tuple(sorted((retrained * 0.93, retrained * 1.06)))
+    original = 20 * relative if relative else retrained + 0.6
     passes = name not in ("AD", "ES")
+    told = f"original {original:.3g} against the floor {floor[0]:.3g} to {floor[1]:.3g}"
     return Card(
         name=name, title=title, asks="Does the model still answer what it was to forget?",
         formula="mean over facts of 1[argmax p(answer | question) = answer]", better=better,
-        source="arXiv 2605.02206, section 3.2", floor=(low, high or retrained * 1.06), retrained=retrained,
-        original=0.9, passes_controls=passes,
-        controls="original: 0.90 against 0.25, told apart" if passes else "original inside the floor: NOT told apart",
+        source="arXiv 2605.02206, section 3.2", floor=floor, retrained=retrained,
+        original=original, passes_controls=passes,
+        controls=f"{told}: told apart" if passes else f"{told}: told apart, but so is another retrained seed",
         machinery="output divergence" if name in ("JS", "js_to_retrained") else "",
     )  # fmt: skip
 
@@ -131,11 +139,11 @@ def tracking(rng, metrics, distance):
         verdict = "no evidence" if min(1, 4 * p) > 0.05 else "tracks" if rho > 0 else "opposes"
         interval = Estimate(rho, max(-1, rho - 0.25), min(1, rho + 0.2), n=39, over="methods", n_clusters=13,
                             method="jackknife-t, fisher scale")  # fmt: skip
-        undefined = Estimate(nan, reason="constant column")
+        if i == 6:
+            p, verdict, interval = nan, "undefined", Estimate(nan, reason="constant column")
         entries.append(Tracking(
-            metric=name, distance=distance, rho=undefined if i == 6 else interval, tau=undefined if i == 6 else interval,
-            rho_within=rho * 0.8, between_share=0.3, p=nan if i == 6 else p, p_adjusted=nan if i == 6 else min(1.0, 4 * p),
-            n_relabellings=20_000, exact=False, family=len(metrics), verdict="undefined" if i == 6 else verdict,
+            metric=name, distance=distance, rho=interval, tau=interval, rho_within=rho * 0.8, between_share=0.3,
+            p=p, p_adjusted=p * min(4, 1 / p), n_relabellings=20_000, exact=False, family=len(metrics), verdict=verdict,
             shares_machinery=name == "JS", without_collapsed=estimate(rho - 0.1, 0.2),
         ))  # fmt: skip
     return tuple(entries)
@@ -161,8 +169,10 @@ def robustness(rng, items):
 
 
 FINDINGS = (
-    Finding("ties", "note", ("ES",), "31 % of the pairs of ES are tied; tau-b counts them as neither.", {"share": 0.31}),
-    Finding("constant_column", "artefact", ("ES",), f"ES is constant within {HOSTILE}: its tau is undefined.", {"n": 3.0}),
+    Finding("ties", "note", ("ES",),
+            "31 % of the pairs of ES are tied: tau-b takes them as neither.", {"share": 0.31}),
+    Finding("constant_column", "artefact", ("ES",),
+            f"ES is constant within {HOSTILE}: its tau is undefined.", {"n": 3.0}),
     Finding("collapse_drives_agreement", "warning", ("FA", "RA"),
             "tau of FA and RA is 0.41 with the 7 collapsed models and -0.05 without them; read the second.", {}),
 )  # fmt: skip
@@ -171,7 +181,8 @@ FINDINGS = (
 def reliability(rng, rows, metrics, distances):
     names = tuple(row.model for row in rows)
     return Reliability(
-        convention="default", n_models=len(rows), metrics=metrics, distance=distances[0], groups=(), clusters=("method",),
+        convention="default", n_models=len(rows), metrics=metrics, distance=distances[0], groups=(),
+        clusters=("method",),
         agreement=agreement(rng, metrics, len(rows)), agreement_pooled=None,
         tracking=tracking(rng, metrics, distances[0]),
         second_tracking=tracking(rng, metrics, distances[1]) if len(distances) > 1 else (),
@@ -198,4 +209,44 @@ def report():
         cards=tuple(card(name) for name in COLUMNS),
         reliability=reliability(rng, rows, tuple(METRICS), tuple(DISTANCES)),
         findings=(Finding("truncated", "note", (), "3 % of the generated samples hit the token cap.", {}),),
+    )  # fmt: skip
+
+
+TABLE_METRICS = {"FA": "lower", "RA": "higher", "MIA": "lower", "AD": "lower", "JS": "lower"}
+
+
+@pytest.fixture(scope="session")
+def table():
+    """36 rows as published tables have them: four methods, three datasets, three seeds; names repeat, one cell is missing."""
+    rng = np.random.default_rng(1)
+    methods = ("gradient_ascent", "gradient_difference", "kl_minimisation", "preference")
+    cells = [(d, s, m) for d in ("mmlu", "vqa", "cifar") for s in ("0", "1", "2") for m in methods]
+    columns = {name: rng.uniform(0, 1, len(cells)) for name in (*TABLE_METRICS, "retrained_distance")}
+    columns["AD"] = columns["AD"] * 100
+    columns["JS"][3] = nan
+    return ScoreTable(
+        models=tuple(method for _, _, method in cells), columns=columns, better=TABLE_METRICS,
+        labels={"dataset": tuple(d for d, _, _ in cells), "seed": tuple(s for _, s, _ in cells),
+                "method": tuple(method for _, _, method in cells)},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def table_reliability(table):
+    """What the engine says of it: pooled and compared agreement, published figures."""
+    rng = np.random.default_rng(2)
+    named = tuple(Row(name, "unlearned", "", "", None, {}) for name in table.models)
+    judged = reliability(rng, named, tuple(TABLE_METRICS), ("retrained_distance",))
+    return replace(
+        judged, groups=("dataset", "seed"), clusters=("dataset",), convention="published",
+        agreement_pooled=agreement(rng, tuple(TABLE_METRICS), 36), comparison=agreement(rng, tuple(TABLE_METRICS), 36),
+        published={"tau FA-AD": -0.259, "mean tau": 0.0861024, "p RA": nan},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def table_report(table, table_reliability):
+    """The report of that table alone."""
+    return report_of_table(
+        table, table_reliability, title="A published table", about={"table": "unified.csv"}, created="2026-05-04T10:20:30Z"
     )  # fmt: skip

@@ -119,11 +119,11 @@ class Histogram:
     first: tuple[tuple[str, str], ...]
 
 
-def correlation_axis(width: float) -> Axis:
-    """The axis of every correlation: -1 to 1."""
-    axis = Axis(-1.0, 1.0, width)
-    ticks = tuple(Tick(axis.x(v), f"{v:g}") for v in (-1.0, -0.5, 0.0, 0.5, 1.0))
-    return Axis(-1.0, 1.0, width, ticks=ticks)
+def correlation_axis(width: float, low: float = -1.0) -> Axis:
+    """The axis of a correlation: from `low`, -1 or 0, to 1."""
+    axis = Axis(low, 1.0, width)
+    ticks = tuple(Tick(axis.x(v), f"{v:g}") for v in np.linspace(low, 1.0, 5))
+    return Axis(low, 1.0, width, ticks=ticks)
 
 
 def log_axis(values: Iterable[float], width: float) -> Axis:
@@ -196,13 +196,12 @@ def _ratio_row(axis: Axis, row: Row, verdict: Equivalence, i: int) -> RatioRow:
 
 def histograms(robustness: Sequence[Robustness], width: float, height: float) -> tuple[Histogram, ...]:
     """One histogram a law, all on the same axes, so that their spreads can be compared by eye."""
-    counts = [np.histogram(_defined(entry.tau), bins=N_BINS, range=(-1, 1))[0] for entry in robustness]
+    lowest = min((float(np.nanmin(entry.tau, initial=1.0)) for entry in robustness), default=1.0)
+    axis = correlation_axis(width, -1.0 if lowest < 0 else 0.0)
+    counts = [np.histogram(_defined(entry.tau), bins=N_BINS, range=(axis.low, 1))[0] for entry in robustness]
     shares = [count / max(1, count.sum()) for count in counts]
     top = max((float(share.max()) for share in shares), default=1.0) or 1.0
-    return tuple(
-        _histogram(entry, share, top, correlation_axis(width), height)
-        for entry, share in zip(robustness, shares, strict=True)
-    )
+    return tuple(_histogram(entry, share, top, axis, height) for entry, share in zip(robustness, shares, strict=True))
 
 
 def _defined(values: np.ndarray) -> np.ndarray:
@@ -210,9 +209,9 @@ def _defined(values: np.ndarray) -> np.ndarray:
 
 
 def _histogram(entry: Robustness, shares: np.ndarray, top: float, axis: Axis, height: float) -> Histogram:
-    step = 2 / len(shares)
+    step = (1 - axis.low) / len(shares)
     bars = tuple(
-        _bar(axis, -1 + i * step, step, float(share), height / top) for i, share in enumerate(shares) if share > 0
+        _bar(axis, axis.low + i * step, step, float(share), height / top) for i, share in enumerate(shares) if share > 0
     )
     first = sorted(entry.selection_frequency.items(), key=lambda item: -item[1])[:3]
     return Histogram(

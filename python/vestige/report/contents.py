@@ -1,5 +1,6 @@
 """Which parts of a report go where, and in what order: one answer for the terminal, the page and their tests."""
 
+from collections.abc import Sequence
 from math import inf, isnan
 
 from vestige.meta.results import Finding, Tracking
@@ -72,7 +73,7 @@ def second_distance(report: Report) -> str:
     return next((name for name in (*named, *(entry.distance for entry in tracked)) if name), "")
 
 
-def tracking_of(tracking: tuple[Tracking, ...], metric: str) -> Tracking | None:
+def tracking_of(tracking: Sequence[Tracking], metric: str) -> Tracking | None:
     """The entry of one metric, None where it was not analysed."""
     return next((entry for entry in tracking if entry.metric == metric), None)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 MAX_ROWS = 1000  # a row is about 4 kB, and the page is to stay under 5 MB
-RATIO_WIDTH, FOREST_WIDTH, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 560.0, 190.0, 320.0, 110.0
+RATIO_WIDTH, FOREST_WIDTH, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 560.0, 180.0, 320.0, 110.0
 
 
 def render(report: Report, path: str | Path) -> Path:
@@ -46,7 +46,8 @@ def _environment() -> "Environment":
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("vestige.render needs jinja2: pip install 'vestige[report]'") from error
     environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {
         "number": numbers.number, "with_interval": numbers.with_interval, "p_value": numbers.p_value,
@@ -74,6 +75,8 @@ def _content(report: Report) -> dict[str, Any]:
         "collapsed": [row for row in contents.ranked(report) if row.collapsed],
         "notes": [row for row in report.rows if row.note],
         "board": view.board(report, MAX_ROWS),
+        "with_intervals": any(estimate.has_interval for row in report.rows for estimate in row.scores.values()),
+        "with_floors": any(card.floor[1] == card.floor[1] for card in report.cards),
         "glyph": view.GLYPH,
         "orientation": view.ORIENTATION,
         "ratio_plot": charts.ratio_plot(report, RATIO_WIDTH),
@@ -83,7 +86,9 @@ def _content(report: Report) -> dict[str, Any]:
         "tracking_colour": {"tracks": "c-equivalent", "opposes": "c-different"},
         "composite": _composite(report),
         "composite_axis": charts.correlation_axis(FOREST_WIDTH),
-        "histograms": charts.histograms(reliability.robustness, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT) if reliability else (),
+        "histograms": charts.histograms(
+            reliability.robustness if reliability else (), HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT
+        ),
         "histogram_height": HISTOGRAM_HEIGHT,
         "findings": view.grouped_findings(report),
         "is_mapping": lambda value: isinstance(value, Mapping),

@@ -154,8 +154,8 @@ def _decode_dataclass(value: Any, kind: Any, where: str) -> Any:
     absent = [name for name in required if name not in value]
     if absent:
         raise ReportError(f"`{where}` lacks {', '.join(absent)}; every {kind.__name__} has them")
-    given = {f.name: _decode(value[f.name], hints[f.name], f"{where}.{f.name}") for f in fields(kind) if f.name in value}
-    return kind(**given)
+    names = [field.name for field in fields(kind) if field.name in value]
+    return kind(**{name: _decode(value[name], hints[name], f"{where}.{name}") for name in names})
 
 
 def _decode_tuple(value: Any, args: tuple[Any, ...], where: str) -> tuple[Any, ...]:
@@ -194,7 +194,7 @@ def _decode_float(value: Any, where: str) -> float:
     special = {None: nan, "inf": inf, "-inf": -inf}
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if value is None or isinstance(value, str) and value in special:
+    if value is None or (isinstance(value, str) and value in special):
         return special[value]
     raise ReportError(f'`{where}` is {value!r}; a number, null (undefined), "inf" or "-inf" is allowed')
 

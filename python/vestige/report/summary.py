@@ -77,10 +77,10 @@ def best_sentence(report: Report) -> str:
     if best.verdict is None:
         return f"First is {name_with_labels(best)}, then {listed([name_with_labels(row) for row in rows[1:4]])}."
     rivals = [row for row in rows[1:] if _overlap(best, row)]
-    unsettled = f" Its interval overlaps those of {counted(len(rivals), 'other')}: their order is open." if rivals else ""
+    overlap = f" Its interval overlaps those of {counted(len(rivals), 'other')}: their order is open."
     return (
         f"Closest to retraining is {best.model} (ratio {with_interval(best.verdict.ratio)}, {best.verdict.verdict})"
-        f"{_runners_up(rows[1:3])}.{unsettled}"
+        f"{_runners_up(rows[1:3])}.{overlap if rivals else ''}"
     )
 
 
@@ -134,7 +134,10 @@ def _tracking_words(tracking: Sequence[Tracking], named: bool = True) -> str:
     if not tracks and not opposes:
         return f"no metric is shown to track{towards}"
     words = f"{listed(tracks, len(tracks)) or 'no metric'} {'track' if len(tracks) > 1 else 'tracks'}{towards}"
-    return words + (f", {listed(opposes)} run{'s' if len(opposes) == 1 else ''} against it" if opposes else "")
+    against = f", {listed(opposes)} run{'s' if len(opposes) == 1 else ''} against it" if opposes else ""
+    shared = [entry.metric for entry in tracking if entry.verdict == "tracks" and entry.shares_machinery]
+    built_in = f", {'partly' if shared == tracks else 'for ' + listed(shared) + ' partly'} by construction"
+    return words + (built_in if shared else "") + against
 
 
 def _composite_sentence(reliability: Reliability) -> str:

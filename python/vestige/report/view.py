@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isnan
 
 from vestige.meta.results import Agreement, Finding, Tracking
@@ -12,6 +13,7 @@ from vestige.stats.equivalence import Equivalence
 from vestige.stats.estimate import Estimate
 
 ORIENTATION = {"higher": "higher is better", "lower": "lower is better", "reference": "closest to retrained is best"}
+BRIEF_ORIENTATION = {"higher": "↑ higher", "lower": "↓ lower", "reference": "→ retrained"}
 GLYPH = {"equivalent": "●", "different": "▲", "undecided": "○"}
 
 
@@ -28,13 +30,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: heading, what hovering says, a line below, and how it sorts."""
+    """One column: heading, what hovering says, a line below, how it sorts, a failed control, the noise floor."""
 
     head: str
     title: str = ""
     below: str = ""
     kind: str = "number"
     flagged: bool = False
+    floor: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,15 +104,20 @@ def board(report: Report, limit: int) -> Board:
 
 
 def _label_parts(report: Report) -> list[Part]:
-    def text(read: Callable[[Row], str]) -> Callable[[Row], Cell]:
-        return lambda row: Cell(read(row) or "", sort=read(row))
+    def part(key: str, read: Callable[[Row], str]) -> Part:
+        kind = _text_kind(report, read)
+        return Column(key, kind=kind), lambda row: Cell(read(row), sort=read(row), mark=kind if kind == "text" else "")
 
     named: dict[str, Callable[[Row], str]] = {"method": lambda row: row.method, "strength": lambda row: row.strength}
     keys = dict.fromkeys(key for row in report.rows for key in row.labels)
-    named |= {key: (lambda row, key=key: row.labels.get(key, "")) for key in keys if key not in named}
+    named |= {key: partial(_label, key) for key in keys if key not in named}
     # A column that repeats the name, or is empty, says nothing.
     shown = {key: read for key, read in named.items() if any(read(row) not in ("", row.model) for row in report.rows)}
-    return [(Column(key, kind=_text_kind(report, read)), text(read)) for key, read in shown.items()]
+    return [part(key, read) for key, read in shown.items()]
+
+
+def _label(key: str, row: Row) -> str:
+    return row.labels.get(key, "")
 
 
 def _text_kind(report: Report, read: Callable[[Row], str]) -> str:
@@ -121,14 +129,14 @@ def _verdict_parts(report: Report) -> list[Part]:
     example, second = contents.first_verdict(report), contents.second_distance(report)
     if example is None:
         return []
+    asked = f"equivalence to retraining by {example.distance}, margin {number(example.margin)}"
+    ratio = "distance to the retrained models over the distance between these; 1 = one of them"
+    margin = "the smallest margin at which the model would be called equivalent"
     parts: list[Part] = [
-        (Column("verdict", f"equivalence to retraining by {example.distance}, margin {number(example.margin)}",
-                example.distance, "text"), lambda row: _verdict_cell(row.verdict)),
-        (Column("ratio", "distance to the retrained models over the distance between these; 1 = one of them",
-                "1 = retrained"), lambda row: _ratio_cell(row.verdict)),
-        (Column("smallest margin", "the smallest margin at which the model would be called equivalent",
-                f"margin {number(example.margin)}"), lambda row: _margin_cell(row.verdict)),
-    ]  # fmt: skip
+        (Column("verdict", asked, example.distance, "text"), lambda row: _verdict_cell(row.verdict)),
+        (Column("ratio", ratio, "1 = retrained"), lambda row: _ratio_cell(row.verdict)),
+        (Column("smallest margin", margin), lambda row: _margin_cell(row.verdict)),
+    ]
     if any(row.second_verdict for row in report.rows):
         head = Column("second verdict", f"the same by {second}", second, "text")
         parts.append((head, lambda row: _verdict_cell(row.second_verdict, with_ratio=True)))
@@ -163,9 +171,9 @@ def estimate_cell(estimate: Estimate) -> Cell:
 def _card_part(card: Card) -> Part:
     floor = spread(card.floor)
     column = Column(
-        card.name, f"{card.title}: {ORIENTATION.get(card.better, card.better)}. {card.asks}",
-        f"floor {floor}" if floor != DASH else {"reference": "to reference"}.get(card.better, card.better),
-        flagged=card.passes_controls is False,
+        card.name, f"{card.title}: {ORIENTATION.get(card.better, card.better)}. {card.asks}".strip(),
+        BRIEF_ORIENTATION.get(card.better, card.better), "number", card.passes_controls is False,
+        floor if floor != DASH else "",
     )  # fmt: skip
 
     def cell(row: Row) -> Cell:
@@ -200,9 +208,9 @@ def _heat_cell(agreement: Agreement, i: int, j: int) -> Cell:
 
 def forests(report: Report, width: float) -> tuple[Forest, ...]:
     """Tracking against the distance and, where there is one, against the second."""
-    reliability = report.reliability
+    reliability, failed = report.reliability, contents.failing(report)
     both = (reliability.tracking, reliability.second_tracking) if reliability else ()
-    return tuple(_forest(entries, contents.failing(report), charts.correlation_axis(width)) for entries in both if entries)
+    return tuple(_forest(entries, failed, charts.correlation_axis(width)) for entries in both if entries)
 
 
 def _forest(entries: Sequence[Tracking], failed: Sequence[str], axis: charts.Axis) -> Forest:
@@ -223,9 +231,9 @@ def grouped_findings(report: Report) -> tuple[tuple[str, str, tuple[Finding, ...
 
 def tracking_title(entry: Tracking) -> str:
     """What stands behind one line of the forest, in one string."""
-    exact = "all" if entry.exact else "drawn"
+    drawn = "all" if entry.exact else "drawn"
     return (
         f"rho {scope(entry.rho)}; tau {with_interval(entry.tau)}; within groups {number(entry.rho_within)}; "
-        f"{percent(entry.between_share)} of the variance between groups; {entry.n_relabellings} relabellings ({exact}), "
-        f"family of {entry.family}"
+        f"{percent(entry.between_share)} of the variance between groups; "
+        f"{entry.n_relabellings} relabellings ({drawn}), family of {entry.family}"
     )
