@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vestige.stats.intervals import Scale
+
 Better = Literal["higher", "lower", "reference"]
-Scale = Literal["identity", "logit", "log", "fisher"]
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -19,15 +20,11 @@ class Values:
     Attributes:
         arrays: name to values, shape (n_units, ...).
         clusters: the same names to cluster ids, shape (n_units,). Ids are shared between arrays: a cluster that is
-            left out is left out of all of them.
+            left out is left out of all of them. Empty where nothing can be resampled.
     """
 
     arrays: Arrays
     clusters: Mapping[str, NDArray[np.int64]]
-
-    def without(self, cluster: int) -> Arrays:
-        """The arrays with every unit of one cluster left out."""
-        return {name: values[self.clusters[name] != cluster] for name, values in self.arrays.items()}
 
 
 @dataclass(frozen=True)

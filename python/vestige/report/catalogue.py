@@ -35,3 +35,33 @@ def print_card(metric: Metric, console: Console | None = None) -> None:
     }.items():
         table.add_row(name, text)
     (console or Console()).print(table)
+
+
+def catalogue_markdown(metrics: Sequence[Metric]) -> str:
+    """The catalogue as a Markdown document, one section a metric."""
+    return "\n\n".join((_HEAD, *(_section(metric) for metric in metrics))) + "\n"
+
+
+_HEAD = """# What each metric means
+
+Made from the catalogue by `make docs`; do not edit. Every interval is over clusters (authors in the demo): the
+leave-one-cluster-out jackknife on the named scale with Student's t, because with ten clusters a bootstrap promises
+too much. `u` is the unlearned model, `r` the retrained one; metrics compare with retrained seed 0, distances with
+seed 1, so that a metric and the distance that judges it do not share a retrained model. All logarithms are natural."""
+
+
+def _section(metric: Metric) -> str:
+    low, high = metric.bounds
+    rows = {
+        "Asks": metric.asks,
+        "Definition": metric.formula,
+        "Better": {"reference": "closest to the retrained model's value"}.get(metric.better, metric.better),
+        "Range": f"{low:.3g} to {high:.3g}",
+        "Interval": f"over clusters, {metric.scale} scale" if metric.name != "d_parameters" else "none",
+        "Pitfalls": metric.pitfalls,
+        "Shares machinery": metric.machinery,
+        "Source": metric.source,
+        "Needs": ", ".join(f"`{need}`" for need in metric.needs),
+    }
+    lines = "\n".join(f"- **{name}**: {text}" for name, text in rows.items() if text)
+    return f"## {metric.name}: {metric.title}\n\n{lines}"

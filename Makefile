@@ -1,0 +1,38 @@
+# README's two commands are `make demo` and `make test`; both need only Python 3.11+ and a Rust toolchain.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
+
+.PHONY: demo test bench stubs docs lint clean
+
+demo: .venv/.demo
+	$(BIN)/vestige demo
+
+test: .venv/.test
+	$(BIN)/python -m pytest
+
+bench: .venv/.bench
+	$(BIN)/python -m pytest benches --benchmark-json=benches/latest.json
+	$(BIN)/python benches/table.py benches/latest.json
+
+stubs: .venv/.test
+	$(BIN)/maturin generate-stubs --features stubs --out python/vestige
+
+docs: .venv/.test
+	$(BIN)/python -c "from vestige.metrics import DISTANCES, METRICS; from vestige.report.catalogue import catalogue_markdown as text; print(text((*METRICS, *DISTANCES)), end='')" > docs/metrics.md
+
+lint: .venv/.test
+	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
+	cargo fmt --check && cargo clippy --all-features --all-targets -- -D warnings
+
+# One stamp an extra: rebuilt when the manifests or the Rust sources change.
+.venv/.%: $(SOURCES) | .venv
+	if command -v uv >/dev/null; then uv pip install --python $(BIN)/python -e '.[$*]'; \
+	else $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'; fi
+	touch $@
+
+.venv:
+	if command -v uv >/dev/null; then uv venv --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi
+
+clean:
+	rm -rf .venv target runs

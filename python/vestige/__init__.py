@@ -1,0 +1,81 @@
+"""Has a model really forgotten, and can the metric that says so be believed?
+
+Everything here is loaded when first used: `import vestige` alone loads no numpy, no scipy and no torch.
+
+>>> import vestige
+>>> vestige.kendall_tau([1, 2, 3], [1, 3, 2])
+0.3333333333333333
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vestige.evaluation import evaluate as evaluate
+    from vestige.kernels import divergences as divergences
+    from vestige.kernels import entropy as entropy
+    from vestige.kernels import js_divergence as js_divergence
+    from vestige.kernels import kendall_tau as kendall_tau
+    from vestige.kernels import kendall_tau_matrix as kendall_tau_matrix
+    from vestige.kernels import kl_divergence as kl_divergence
+    from vestige.kernels import ks_statistic as ks_statistic
+    from vestige.kernels import logsumexp as logsumexp
+    from vestige.kernels import midranks as midranks
+    from vestige.kernels import perturb_weights as perturb_weights
+    from vestige.kernels import roc_auc as roc_auc
+    from vestige.kernels import set_num_threads as set_num_threads
+    from vestige.kernels import spearman_rho as spearman_rho
+    from vestige.kernels import spearman_rho_matrix as spearman_rho_matrix
+    from vestige.kernels import token_log_probs as token_log_probs
+    from vestige.kernels import total_variation as total_variation
+    from vestige.meta.reliability import reliability as reliability
+    from vestige.metrics import METRICS as METRICS
+    from vestige.metrics import ScoreTable as ScoreTable
+    from vestige.report import render as render
+    from vestige.stats.bootstrap import bootstrap as bootstrap
+    from vestige.stats.equivalence import equivalence_to_retraining as equivalence_to_retraining
+    from vestige.stats.estimate import Estimate as Estimate
+
+_KERNELS = (
+    "divergences",
+    "entropy",
+    "js_divergence",
+    "kendall_tau",
+    "kendall_tau_matrix",
+    "kl_divergence",
+    "ks_statistic",
+    "logsumexp",
+    "midranks",
+    "perturb_weights",
+    "roc_auc",
+    "set_num_threads",
+    "spearman_rho",
+    "spearman_rho_matrix",
+    "token_log_probs",
+    "total_variation",
+)
+_HOME = dict.fromkeys(_KERNELS, "vestige.kernels") | {
+    "Estimate": "vestige.stats.estimate",
+    "METRICS": "vestige.metrics",
+    "ScoreTable": "vestige.metrics",
+    "bootstrap": "vestige.stats.bootstrap",
+    "equivalence_to_retraining": "vestige.stats.equivalence",
+    "evaluate": "vestige.evaluation",
+    "reliability": "vestige.meta.reliability",
+    "render": "vestige.report",
+}
+
+__all__ = sorted(_HOME)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'vestige' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,215 @@
+"""The command line: every command is a thin line to the function of the same name."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.exceptions
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Has a model really forgotten, and can the metric that says so be believed?\n\n"
+    "Start with [bold]vestige demo[/bold]: it trains small models here, unlearns them, and judges models and metrics.",
+)
+errors = Console(stderr=True)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder; a stopped run goes on from what it holds.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Worker processes on the CPU.")]
+Html = Annotated[Path | None, typer.Option(help="Also write a self-contained HTML page here.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON here.")]
+
+
+@app.command()
+def demo(
+    out: Out = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Decides authors, models and samples.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="12 checkpoints and 2 retrained seeds, about 75 s.")] = False,
+    jobs: Jobs = 2,
+) -> None:
+    """Train tiny models here, make them forget in 13 ways, and judge models and metrics. No download."""
+    from vestige.demo.suite import build
+    from vestige.evaluation import evaluate as run_evaluation
+
+    with _progress() as progress:
+        config = build(out, seed=seed, quick=quick, jobs=jobs, progress=progress)
+        run = run_evaluation(config, out, jobs=jobs, progress=progress)
+    _show(run.report, run.folder / "report.html")
+
+
+@app.command()
+def evaluate(
+    config: Annotated[Path, typer.Argument(help="YAML file: checkpoints, data, settings (docs/own-checkpoints.md).")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder, default the configuration's own.")] = None,
+    jobs: Jobs = 2,
+) -> None:
+    """Score the checkpoints of a configuration and judge them: checkpoints + data -> store -> metrics -> report."""
+    from vestige.evaluation import evaluate as run_evaluation
+
+    with _progress() as progress:
+        run = run_evaluation(config, out or config.parent, jobs=jobs, progress=progress)
+    _show(run.report, run.folder / "report.html")
+
+
+@app.command()
+def score(
+    config: Annotated[Path, typer.Argument(help="YAML file, as for `vestige evaluate`.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder, default the configuration's own.")] = None,
+    jobs: Jobs = 2,
+) -> None:
+    """Only the forward passes: fill the store, so that `vestige evaluate` needs no model."""
+    from vestige.evaluation import score as run_scoring
+
+    with _progress() as progress:
+        run, seconds = run_scoring(config, out or config.parent, jobs=jobs, progress=progress)
+    typer.echo(f"{len(run.subjects)} models in {run.scoring.store.root} ({seconds['scoring']:.0f} s)")
+
+
+@app.command()
+def reliability(
+    table: Annotated[Path, typer.Argument(help="CSV, JSON, JSONL or Parquet; one row a model.")],
+    better: Annotated[
+        str, typer.Option(help="Orientation of every metric: FA=lower,RA=higher,X=reference:0.25 (value or row name).")
+    ] = "",
+    distance: Annotated[
+        str | None, typer.Option(help="Column with the distance to the retrained model; a second one after a comma.")
+    ] = None,
+    groups: Annotated[str, typer.Option(help="Columns within which rows are compared, comma-separated.")] = "",
+    clusters: Annotated[str, typer.Option(help="Columns whose rows are resampled together, comma-separated.")] = "",
+    compare: Annotated[Path | None, typer.Option(help="A second table with the same metrics.")] = None,
+    convention: Annotated[
+        str, typer.Option(help="`default`, or `published`: the analysis of arXiv 2605.02206 as released.")
+    ] = "default",
+    seed: Annotated[int, typer.Option(help="Decides draws and permutations.")] = 0,
+    html: Html = None,
+    json_path: Json = None,
+) -> None:
+    """Can the metrics of a table be believed? Any table of scores: yours, or one from a paper."""
+    from vestige.data.tables import read_table
+    from vestige.meta.reliability import reliability as judge
+    from vestige.report import report_of_table
+
+    orientation = _orientation(better)
+    distances = _names(distance or "")
+    read = {"better": orientation, "distance": distances, "labels": (*_names(groups), *_names(clusters))}
+    scores = read_table(table, **read)
+    judged = judge(
+        scores,
+        distance=distances[0] if distances else None,
+        second_distance=distances[1] if len(distances) > 1 else None,
+        groups=_names(groups),
+        clusters=_names(clusters),
+        compare=compare and read_table(compare, **{**read, "distance": ()}),
+        convention=convention,
+        seed=seed,
+    )
+    about = {"command": "vestige " + " ".join(sys.argv[1:]), "table": str(table)}
+    _write_and_show(report_of_table(scores, judged, title=f"Reliability of {table.name}", about=about), html, json_path)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder, or a report.json.")],
+    html: Html = None,
+    json_path: Json = None,
+) -> None:
+    """Show a finished run again, or write its page somewhere else."""
+    from vestige.report import read_json
+
+    _write_and_show(read_json(run / "report.json" if run.is_dir() else run), html, json_path)
+
+
+@app.command()
+def metrics(name: Annotated[str | None, typer.Argument(help="Show one metric's card.")] = None) -> None:
+    """List every metric, or print the card of one."""
+    from vestige.metrics import DISTANCES, METRICS
+    from vestige.report.catalogue import print_card, print_catalogue
+
+    known = {metric.name: metric for metric in (*METRICS, *DISTANCES)}
+    if name is None:
+        print_catalogue(tuple(known.values()))
+    elif name in known:
+        print_card(known[name])
+    else:
+        raise ValueError(f"unknown metric {name!r}; there are {', '.join(known)}")
+
+
+def main() -> None:
+    """Run the command line: errors of the user's making are one sentence and exit code 2, never a traceback."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        errors.print("\nInterrupted. What was finished is kept; the same command goes on from there.")
+        sys.exit(INTERRUPTED)
+    except (ValueError, KeyError, OSError, ImportError, RuntimeError, typer.exceptions.TyperException) as error:
+        errors.print(f"[bold red]error[/bold red]: {_sentence(error)}", markup=True, highlight=False, soft_wrap=True)
+        sys.exit(BAD_INPUT)
+
+
+def _sentence(error: BaseException) -> str:
+    from rich.markup import escape
+
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, typer.exceptions.TyperException):
+        text = f"{error.format_message()} (see `vestige --help`)"
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return escape(text or type(error).__name__)
+
+
+def _orientation(better: str) -> dict[str, Any]:
+    pairs = [part.partition("=") for part in _names(better)]
+    if wrong := [name for name, sign, value in pairs if not (name and sign and value)]:
+        raise ValueError(f"--better takes NAME=higher|lower|reference:VALUE pairs, found {', '.join(wrong)!r}")
+    return {name: value for name, _, value in pairs}
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """One bar a stage on a terminal, one line a stage elsewhere."""
+    columns = (TextColumn("{task.description:<28}"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def step(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+                if not errors.is_terminal:
+                    errors.print(f"{stage} ...", highlight=False)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield step
+
+
+def _show(report: Any, page: Path) -> None:
+    from vestige.report import print_report
+
+    print_report(report)
+    typer.echo(f"\nThe page: {page}")
+
+
+def _write_and_show(report: Any, html: Path | None, json_path: Path | None) -> None:
+    from vestige.report import print_report, render, write_json
+
+    print_report(report)
+    if html is not None:
+        typer.echo(f"\nThe page: {render(report, html)}")
+    if json_path is not None:
+        write_json(report, json_path)
+        typer.echo(f"The report as JSON: {json_path}")

@@ -1,0 +1,203 @@
+"""From a configuration to a run folder: the one place that knows the whole way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from vestige.evaluation.config import Config, ConfigError, read_config, write_config
+from vestige.evaluation.controls import cards
+from vestige.evaluation.findings import blind_baseline, run_findings
+from vestige.evaluation.machine import describe
+from vestige.evaluation.measures import Measures, fade_details, measure, verdict_distances, verdicts
+from vestige.evaluation.plan import RunPlan, plan_run
+from vestige.evaluation.scores import EvaluationError, Progress, score_run
+from vestige.evaluation.tables import write_tables
+from vestige.meta.reliability import reliability
+from vestige.meta.results import Reliability
+from vestige.metrics import ScoreTable
+from vestige.metrics.distribution import FADE
+from vestige.report.model import Report, Row
+from vestige.stats.equivalence import Equivalence
+
+FEWEST_MODELS = 3
+"""Below this no rank correlation says anything."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: `config.yaml`, `store/`, `tables/`, `report.json`, and `report.html` where it could be drawn.
+        table: the unlearned models by metrics.
+        report: everything that was found.
+    """
+
+    folder: Path
+    table: ScoreTable
+    report: Report
+
+
+def evaluate(
+    config: Config | str | Path, out: str | Path, *, jobs: int = 2, progress: Progress | None = None
+) -> Run:
+    """Score all checkpoints of a configuration, compute every metric, judge models and metrics, write the report.
+
+    What the folder's store already has is not scored again, so a run that was stopped goes on where it was.
+
+    Args:
+        config: a YAML file, or what `read_config` makes of one.
+        out: the run folder; made if it is not there.
+        jobs: worker processes for the forward passes on the CPU.
+        progress: called with a stage, the number of its steps done and the number of its steps.
+
+    Returns:
+        The run.
+
+    Raises:
+        ConfigError, DataError, CheckpointError: before anything is scored, if the input cannot be used.
+        EvaluationError: if a model cannot be scored; scores of the others are kept.
+        StoreError: if the disk is full or a stored shard is damaged.
+    """
+    run, seconds = score(config, out, jobs=jobs, progress=progress)
+    began, report_step = perf_counter(), progress or _silent
+    report_step("measuring", 0, 3)
+    measures = measure(run)
+    report_step("measuring", 1, 3)
+    report = _report(measures, _reliability(measures), seconds)
+    report_step("measuring", 2, 3)
+    folder = Path(out)
+    write_tables(measures, folder / "tables")
+    seconds["measuring"] = perf_counter() - began
+    _write_report(report, folder)
+    report_step("measuring", 3, 3)
+    return Run(folder, measures.table, report)
+
+
+def score(
+    config: Config | str | Path, out: str | Path, *, jobs: int = 2, progress: Progress | None = None
+) -> tuple[RunPlan, dict[str, float]]:
+    """Only the forward passes: everything that `evaluate` reads goes into the store of the run folder.
+
+    Args:
+        config: as for `evaluate`.
+        out: as for `evaluate`.
+        jobs: as for `evaluate`.
+        progress: as for `evaluate`.
+
+    Returns:
+        The plan of the run, and the seconds that scoring took.
+
+    Raises:
+        ConfigError, DataError, CheckpointError, EvaluationError, StoreError: as `evaluate`.
+    """
+    began = perf_counter()
+    checked = config if isinstance(config, Config) else read_config(config)
+    folder = Path(out)
+    run = plan_run(checked, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _keep_config(config, checked, folder)
+    score_run(run, jobs=jobs, progress=progress or _silent)
+    return run, {"scoring": perf_counter() - began}
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    pass
+
+
+def _keep_config(given: Config | str | Path, config: Config, folder: Path) -> None:
+    """The run's own copy of its configuration, unless it is that copy which was given."""
+    kept = folder / "config.yaml"
+    if isinstance(given, Config) or Path(given).resolve() != kept.resolve():
+        write_config(config, kept)
+
+
+def _reliability(measures: Measures) -> Reliability | None:
+    table = measures.table
+    if len(table.models) < FEWEST_MODELS:
+        return None
+    names = [distance.name for distance in measures.distances]
+    return reliability(
+        table,
+        distance=names[0] if names else None,
+        second_distance=names[1] if len(names) > 1 else None,
+        clusters=("method",),
+        collapsed=[measures.collapsed[name] for name in table.models],
+        n_retrained=len(measures.run.of("retrained")),
+    )
+
+
+def _report(measures: Measures, judged: Reliability | None, seconds: Mapping[str, float]) -> Report:
+    run = measures.run
+    by_distance = [verdicts(run, distance) for distance in verdict_distances(measures)]
+    first, second = (*by_distance, {}, {})[:2]
+    details = fade_details(run, FADE)
+    metric_cards = cards(measures)
+    return Report(
+        title=run.config.title,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        about=_about(run, seconds),
+        rows=_rows(measures, first, second, details),
+        ranked_by="distance to the retrained models over their distance to one another (JS on forget answers); "
+        "1 = as close as retraining again"
+        if first
+        else "nothing: there is no retrained model to be close to",
+        cards=metric_cards,
+        reliability=judged,
+        findings=run_findings(measures, metric_cards, first, details),
+    )
+
+
+def _rows(
+    measures: Measures,
+    first: Mapping[str, Equivalence],
+    second: Mapping[str, Equivalence],
+    details: Mapping[str, Mapping[str, float]],
+) -> tuple[Row, ...]:
+    unlearned = [s.name for s in measures.run.of("unlearned") if s.name in first]
+    ranked = sorted(unlearned, key=lambda name: first[name].ratio.value)
+    rank = {name: i for i, name in enumerate(ranked, 1)}
+    rows = [
+        Row(
+            model=s.name,
+            role=s.role,
+            method=s.method,
+            strength=s.strength,
+            rank=rank.get(s.name),
+            scores=measures.scores[s.name],
+            verdict=first.get(s.name),
+            second_verdict=second.get(s.name),
+            collapsed=s.role == "unlearned" and measures.collapsed[s.name],
+            expected=s.expected,
+            details=details.get(s.name, {}),
+        )
+        for s in measures.run.subjects
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.role != "unlearned", row.rank or len(rows))))
+
+
+def _about(run: RunPlan, seconds: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "note": run.config.note,
+        "settings": run.config.scoring.model_dump(),
+        "margin": run.config.margin,
+        "examples": {split: len(examples) for split, examples in run.scoring.examples.items()},
+        "clusters": run.config.clusters,
+        "retrained seeds": len(run.of("retrained")),
+        "blind membership baseline": {name: str(auc) for name, auc in blind_baseline(run).items()},
+        "seconds": seconds,
+        **describe(),
+    }
+
+
+def _write_report(report: Report, folder: Path) -> None:
+    from vestige.report import render, write_json
+
+    write_json(report, folder / "report.json")
+    render(report, folder / "report.html")
+
+
+__all__ = ["Config", "ConfigError", "EvaluationError", "Progress", "Run", "evaluate", "read_config", "score", "write_config"]

@@ -1,0 +1,194 @@
+"""The configuration of a run: which checkpoints, which data, which settings. Checked before anything is loaded."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+SPLITS = ("forget", "retain", "paraphrase", "holdout", "distance")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run, with every mistake in it."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Unlearned(_Strict):
+    """One unlearned checkpoint.
+
+    Attributes:
+        name: unique in tables.
+        path: folder or hub id.
+        method: what made it; checkpoints of one method are resampled together. Default: the name.
+        strength: strength or snapshot of the method.
+    """
+
+    name: str
+    path: str
+    method: str = ""
+    strength: str = ""
+
+
+class Control(_Strict):
+    """A model whose verdict is known beforehand.
+
+    Attributes:
+        name: unique in tables.
+        path: folder or hub id.
+        expected: "different", or "not different".
+    """
+
+    name: str
+    path: str
+    expected: Literal["different", "not different"]
+
+
+class Models(_Strict):
+    """The checkpoints.
+
+    Attributes:
+        original: before unlearning.
+        retrained: trained without the forget set, one a seed; the first judges, the second is the distance's. Without
+            any, only what needs none is computed.
+        unlearned: the checkpoints to be judged.
+        controls: planted controls, may be empty.
+    """
+
+    original: str
+    retrained: list[str] = []
+    unlearned: list[Unlearned] = []
+    controls: list[Control] = []
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> "Models":
+        names = [model.name for model in (*self.unlearned, *self.controls)]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"names must be unique, found twice: {', '.join(repeated)}")
+        return self
+
+
+class Data(_Strict):
+    """JSONL files of questions and answers, `vestige.data.examples` says what a line holds.
+
+    Attributes:
+        forget: what was to be forgotten.
+        retain: what was to be kept.
+        paraphrase: forget questions in other words; without it there is no FA-P.
+        holdout: never-seen examples like the forget ones, the non-members; without it there is no MIA.
+        distance: questions that no metric uses; without it there is no functional distance.
+    """
+
+    forget: str
+    retain: str
+    paraphrase: str | None = None
+    holdout: str | None = None
+    distance: str | None = None
+
+
+class Scoring(_Strict):
+    """Everything that a stored number depends on.
+
+    Attributes:
+        dtype: "auto" (as stored), "float32", "bfloat16" or "float16"; sums are float32 or better in any case.
+        batch_size: sequences a forward pass.
+        samples: sampled answers a prompt, for FADE.
+        prompts: forget prompts that are sampled after, spread evenly over the file.
+        max_new_tokens: a sample that has not ended by then is cut there.
+        layer: decoder block whose output AD compares.
+        seed: of the samples.
+    """
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    samples: Annotated[int, Field(ge=1)] = 8
+    prompts: Annotated[int, Field(ge=1)] = 40
+    max_new_tokens: Annotated[int, Field(ge=1)] = 32
+    layer: int = -2
+    seed: int = 0
+
+
+class Config(_Strict):
+    """One run.
+
+    Attributes:
+        title: headline of the report.
+        models: the checkpoints.
+        data: the data files.
+        scoring: settings of the forward passes.
+        margin: the largest ratio of distances that counts as equivalent to retraining.
+        clusters: what the data's `cluster` field names, in the plural.
+        note: anything a reader of the report should know of these models.
+    """
+
+    title: str = "Unlearning evaluation"
+    models: Models
+    data: Data
+    scoring: Scoring = Scoring()
+    margin: Annotated[float, Field(gt=1)] = 1.25
+    clusters: str = "authors"
+    note: str = ""
+
+
+def read_config(path: str | Path) -> Config:
+    """The configuration in a YAML file, paths in it made absolute (they are relative to the file).
+
+    Raises:
+        ConfigError: if the file is missing or not YAML, a field is missing, unknown or out of range.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration at {path}") from None
+    except (IsADirectoryError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a YAML file ({error})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _resolved(Config.model_validate(raw), path.parent)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_mistakes(error)}") from None
+
+
+def write_config(config: Config, path: Path) -> None:
+    """Write a configuration as YAML, paths under the file's folder relative to it."""
+    path.write_text(yaml.safe_dump(_relative(config, path.parent).model_dump(), sort_keys=False, allow_unicode=True))
+
+
+def _mistakes(error: ValidationError) -> str:
+    rows = (f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']} (found {e['input']!r:.60})" for e in error.errors())
+    return "; ".join(rows)
+
+
+def _resolved(config: Config, base: Path) -> Config:
+    def checkpoint(text: str) -> str:
+        return str((base / text).resolve()) if (base / text).exists() else text
+
+    return _with_paths(config, checkpoint, lambda text: str((base / text).resolve()))
+
+
+def _relative(config: Config, base: Path) -> Config:
+    base = base.resolve()
+
+    def relative(text: str) -> str:
+        return str(Path(text).relative_to(base)) if base in Path(text).parents else text
+
+    return _with_paths(config, relative, relative)
+
+
+def _with_paths(config: Config, checkpoint: Callable[[str], str], data: Callable[[str], str]) -> Config:
+    models = config.models.model_copy(
+        update={
+            "original": checkpoint(config.models.original),
+            "retrained": [checkpoint(path) for path in config.models.retrained],
+            "unlearned": [m.model_copy(update={"path": checkpoint(m.path)}) for m in config.models.unlearned],
+            "controls": [m.model_copy(update={"path": checkpoint(m.path)}) for m in config.models.controls],
+        }
+    )
+    files = {split: path and data(path) for split, path in config.data.model_dump().items()}
+    return config.model_copy(update={"models": models, "data": Data(**files)})

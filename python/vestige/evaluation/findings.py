@@ -1,0 +1,204 @@
+"""What a reader of this run must know: failed controls, unmatched sets, cut samples, damage that accuracy hides."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vestige import kernels
+from vestige.evaluation.measures import Measures
+from vestige.evaluation.plan import RunPlan
+from vestige.meta.results import Finding
+from vestige.metrics import METRICS
+from vestige.metrics.privacy import blind_scores
+from vestige.report.model import Card
+from vestige.stats.equivalence import Equivalence
+from vestige.stats.estimate import Estimate
+from vestige.stats.intervals import cluster_estimate
+
+TRUNCATED_SHARE = 0.2
+"""From this share of cut samples on, FADE is mostly about the cut."""
+
+
+def run_findings(
+    measures: Measures,
+    metric_cards: tuple[Card, ...],
+    verdicts: Mapping[str, Equivalence],
+    details: Mapping[str, Mapping[str, float]],
+) -> tuple[Finding, ...]:
+    """The findings of a run itself, worst first; those of its table come from the reliability engine."""
+    found = (
+        *_failed_verdicts(measures, verdicts),
+        *_failed_controls(metric_cards),
+        *_unmatched(measures.run),
+        *_hidden_damage(measures),
+        *_truncated(details),
+        *_collapsed(measures),
+        *_missing(measures),
+    )
+    order = {"artefact": 0, "warning": 1, "note": 2}
+    return tuple(sorted(found, key=lambda finding: order[finding.severity]))
+
+
+def _failed_verdicts(measures: Measures, verdicts: Mapping[str, Equivalence]) -> Iterator[Finding]:
+    for subject in measures.run.subjects:
+        verdict = verdicts.get(subject.name)
+        if verdict is None or not subject.expected:
+            continue
+        wrong = "different" if subject.expected == "not different" else "equivalent"
+        if verdict.verdict == wrong:
+            yield Finding(
+                "control_verdict",
+                "artefact",
+                (verdict.distance,),
+                f"The planted control {subject.name} came out {verdict.verdict!r} but must be {subject.expected!r}: no "
+                f"verdict of this run can be believed.",
+                {"ratio": verdict.ratio.value},
+            )
+        elif subject.expected == "different" and verdict.verdict == "undecided":
+            yield Finding(
+                "control_undecided",
+                "warning",
+                (verdict.distance,),
+                f"{subject.name} is known to remember but came out 'undecided' (ratio {verdict.ratio}): the data, or "
+                f"{verdict.n_retrained} retrained seeds, are too few to tell. Add retrained seeds.",
+                {"ratio": verdict.ratio.value, "n_retrained": verdict.n_retrained},
+            )
+
+
+def _failed_controls(metric_cards: tuple[Card, ...]) -> Iterator[Finding]:
+    for card in metric_cards:
+        if card.passes_controls is False:
+            why = " (a measure of utility cannot)" if card.better == "higher" and card.name == "RA" else ""
+            yield Finding(
+                "control_failed",
+                "warning",
+                (card.name,),
+                f"{card.name} does not put every honestly retrained model before the models that remember{why}: "
+                f"{card.controls}. Do not read forgetting off it.",
+            )
+
+
+def _unmatched(run: RunPlan) -> Iterator[Finding]:
+    """The blind baseline of membership inference."""
+    for name, auc in blind_baseline(run).items():
+        if auc.has_interval and not auc.low <= 0.5 <= auc.high:
+            yield Finding(
+                "blind_baseline",
+                "artefact",
+                ("MIA", "|MIA-.5|"),
+                f"Without any model, {name} alone tells forget from holdout examples (AUC {auc}): the sets differ, so "
+                "only the difference to the retrained model's MIA can be read.",
+                {"auc": auc.value, "low": auc.low, "high": auc.high},
+            )
+
+
+def blind_baseline(run: RunPlan) -> dict[str, Estimate]:
+    """AUC of forget against holdout for scores that need no model, with intervals over clusters.
+
+    Source: Das et al. (2024), arXiv 2406.16201.
+    """
+    examples, clusters = run.scoring.examples, run.clusters()
+    if "holdout" not in examples:
+        return {}
+    splits = ("forget", "holdout")
+    texts = {split: [example.prompt + example.answer for example in examples[split]] for split in splits}
+    scores = {split: {**blind_scores(texts[split]), "words": words} for split, words in _bag_of_words(run).items()}
+    return {
+        name: cluster_estimate(
+            lambda arrays: float(kernels.roc_auc(arrays["forget"], arrays["holdout"])),
+            {split: scores[split][name] for split in splits},
+            {split: clusters[split] for split in splits},
+            scale="logit",
+            over=run.config.clusters,
+        )
+        for name in scores["forget"]
+    }
+
+
+def _bag_of_words(run: RunPlan) -> dict[str, NDArray[np.float64]]:
+    """Held-out score of a bag-of-words classifier, folds by cluster so that a name cannot be learnt."""
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+
+    examples, clusters = run.scoring.examples, run.clusters()
+    n_forget = len(examples["forget"])
+    texts = [e.prompt + e.answer for split in ("forget", "holdout") for e in examples[split]]
+    groups = np.concatenate([clusters["forget"], clusters["holdout"]])
+    member = np.arange(len(texts)) < n_forget
+    folds = GroupKFold(min(5, len(set(groups[member].tolist())), len(set(groups[~member].tolist()))))
+    model = make_pipeline(CountVectorizer(), LogisticRegression(max_iter=1000))
+    score = cross_val_predict(model, texts, member, groups=groups, cv=folds, method="decision_function")
+    return {"forget": score[:n_forget], "holdout": score[n_forget:]}
+
+
+def _hidden_damage(measures: Measures) -> Iterator[Finding]:
+    """Models that accuracy calls good and the whole distribution calls worse than before unlearning."""
+    if "FADE" not in {metric.name for metric in measures.metrics}:
+        return
+    original, retrained = measures.scores["original"], measures.scores["retrained-0"]
+
+    def hidden(name: str) -> bool:
+        scores = measures.scores[name]
+        near = abs(scores["FA"].value - retrained["FA"].value) <= 0.1
+        return near and scores["RA"].value >= 0.8 * original["RA"].value and scores["FADE"].low > original["FADE"].value
+
+    if models := [s.name for s in measures.run.of("unlearned") if hidden(s.name)]:
+        yield Finding(
+            "hidden_damage",
+            "warning",
+            ("FA", "RA", "FADE"),
+            f"{len(models)} models have a forget accuracy within 0.1 of the retrained model's and keep 80 % of the "
+            f"retain accuracy, yet answer less like the retrained model than before unlearning: {', '.join(models)}. "
+            "Accuracies tied to reference answers hide this.",
+            {"n_models": len(models), "FADE of the original": original["FADE"].value},
+        )
+
+
+def _truncated(details: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
+    cut = {name: d["truncated samples"] for name, d in details.items() if d["truncated samples"] > TRUNCATED_SHARE}
+    if cut:
+        worst = max(cut, key=lambda name: cut[name])
+        yield Finding(
+            "truncated_samples",
+            "warning",
+            ("FADE", "FADE/token", "FADE-P", "FADE-R"),
+            f"{len(cut)} models do not end more than {TRUNCATED_SHARE:.0%} of their answers within the length cap "
+            f"({worst}: {cut[worst]:.0%}); their FADE is about the first tokens only.",
+            {"n_models": len(cut), "largest share": cut[worst]},
+        )
+
+
+def _collapsed(measures: Measures) -> Iterator[Finding]:
+    if names := [s.name for s in measures.run.of("unlearned") if measures.collapsed[s.name]]:
+        yield Finding(
+            "collapsed_models",
+            "note",
+            ("RA",),
+            f"{len(names)} models keep less than 70 % of the original's retain accuracy: {', '.join(names)}. Rows "
+            "without them are shown beside all rows.",
+            {"n_models": len(names)},
+        )
+
+
+def _missing(measures: Measures) -> Iterator[Finding]:
+    computed = {metric.name for metric in measures.metrics}
+    if absent := [metric for metric in METRICS if metric.name not in computed]:
+        yield Finding(
+            "metrics_missing",
+            "note",
+            tuple(metric.name for metric in absent),
+            "Not computed for want of data or of a retrained model: "
+            + "; ".join(f"{metric.name} needs {', '.join(metric.needs)}" for metric in absent)
+            + ".",
+        )
+    if len(measures.run.of("retrained")) < 3:
+        yield Finding(
+            "few_retrained_seeds",
+            "warning",
+            (),
+            f"{len(measures.run.of('retrained'))} retrained models: a verdict of equivalence needs at least 3, because "
+            "the distance between honest retrained models is what an unlearned model is held against.",
+        )

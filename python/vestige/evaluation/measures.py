@@ -1,0 +1,171 @@
+"""From the store to numbers: every metric of every model with its interval, distances, verdicts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vestige.evaluation.plan import RunPlan, Subject
+from vestige.metrics import DISTANCES, METRICS, Metric, ScoreTable, estimate
+from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS, fade_log_ratios, monte_carlo_error, prompt_error
+from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
+from vestige.stats.estimate import Estimate
+from vestige.store import Shard
+
+COLLAPSED_BELOW = 0.7
+"""Share of the original's retain accuracy under which a model counts as collapsed (chosen on demo runs)."""
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """All numbers of a run.
+
+    Attributes:
+        run: the run.
+        metrics: metrics whose needs are met, in the catalogue's order.
+        distances: likewise the distances to the retrained model.
+        scores: subject to metric or distance to its estimate.
+    """
+
+    run: RunPlan
+    metrics: tuple[Metric, ...]
+    distances: tuple[Metric, ...]
+    scores: Mapping[str, Mapping[str, Estimate]]
+
+    @cached_property
+    def collapsed(self) -> Mapping[str, bool]:
+        """Subject to whether its retain accuracy fell under `COLLAPSED_BELOW` of the original's."""
+        original = self.scores["original"]["RA"].value
+        return {name: scores["RA"].value < COLLAPSED_BELOW * original for name, scores in self.scores.items()}
+
+    @cached_property
+    def table(self) -> ScoreTable:
+        """The unlearned models by metrics and distances, as the reliability engine takes it."""
+        rows = [s for s in self.run.subjects if s.role == "unlearned"]
+        columns = (*self.metrics, *self.distances)
+        judged = [m for m in self.metrics if m.better != "reference" or "retrained-0" in self.scores]
+        estimates = {m.name: tuple(self.scores[s.name][m.name] for s in rows) for m in columns}
+        return ScoreTable(
+            models=tuple(s.name for s in rows),
+            columns={name: np.array([e.value for e in column]) for name, column in estimates.items()},
+            better={m.name: m.better for m in judged},
+            labels={"method": tuple(s.method for s in rows), "strength": tuple(s.strength for s in rows)},
+            reference={m.name: self.scores["retrained-0"][m.name].value for m in judged if m.better == "reference"},
+            estimates=estimates,
+            machinery={m.name: m.machinery for m in columns if m.machinery},
+        )
+
+
+def measure(run: RunPlan) -> Measures:
+    """Every metric of every subject that has what it needs.
+
+    Metrics compare with retrained seed 0; distances, which judge the metrics, with seed 1 where there is one.
+    """
+    reader = Reader(run)
+    judge, distant = _references(run)
+    first = run.subjects[0]
+    metrics = tuple(m for m in METRICS if reader.arrays(m, first, judge).keys() >= set(m.needs))
+    distances = tuple(m for m in DISTANCES if reader.arrays(m, first, distant).keys() >= set(m.needs))
+    scores: dict[str, dict[str, Estimate]] = {}
+    for subject in run.subjects:
+        pairs = [*((m, judge) for m in metrics), *((m, distant) for m in distances)]
+        scores[subject.name] = {m.name: reader.estimate(m, subject, reference) for m, reference in pairs}
+    return Measures(run, metrics, distances, scores)
+
+
+def _references(run: RunPlan) -> tuple[Subject | None, Subject | None]:
+    retrained = run.of("retrained")
+    return (retrained[0] if retrained else None), (retrained[min(1, len(retrained) - 1)] if retrained else None)
+
+
+class Reader:
+    """Arrays by the names that metrics need, each shard checked and opened once."""
+
+    def __init__(self, run: RunPlan) -> None:
+        self._run = run
+        self._clusters = run.clusters()
+        self._shards: dict[tuple[str, str], Shard] = {}
+
+    def estimate(self, metric: Metric, subject: Subject, reference: Subject | None) -> Estimate:
+        """One metric of one subject against one retrained model."""
+        arrays = self.arrays(metric, subject, reference)
+        return estimate(metric, arrays, over=self._run.config.clusters, fixed=("checkpoint", "retrained seed"))
+
+    def arrays(self, metric: Metric, subject: Subject, reference: Subject | None) -> Arrays:
+        """Those of the metric's needs that there are."""
+        found = ((name, self._find(name, subject, reference)) for name in metric.needs)
+        return {name: values for name, values in found if values is not None}
+
+    def _find(self, name: str, subject: Subject, reference: Subject | None) -> NDArray[Any] | None:
+        model, split, column = name.split(".")
+        if model == "data":
+            return self._clusters.get(split)
+        if model == "unlearned":
+            return self._column(subject, split, column)
+        if reference is None:
+            return None
+        if model == "retrained":
+            return self._column(reference, split, column)
+        return self._column(subject, f"versus-{reference.checkpoint.key}", f"{split}.{column}")
+
+    def _column(self, subject: Subject, shard: str, column: str) -> NDArray[Any] | None:
+        key = subject.checkpoint.key
+        if shard not in self._run.scoring.shards(subject.checkpoint):
+            return None
+        if (key, shard) not in self._shards:
+            self._shards[key, shard] = self._run.scoring.store.read(key, shard)
+        opened = self._shards[key, shard]
+        return opened[column] if column in opened else None
+
+
+def verdicts(run: RunPlan, metric: Metric) -> dict[str, Equivalence]:
+    """Subject to the verdict of equivalence to retraining by one distance; empty without retrained models."""
+    retrained, reader = run.of("retrained"), Reader(run)
+    if not retrained or reader.arrays(metric, retrained[0], retrained[0]).keys() < set(metric.needs):
+        return {}
+
+    def distances(subject: Subject) -> NDArray[np.float64]:
+        pairs = (metric.values(reader.arrays(metric, subject, r)).arrays for r in retrained)
+        return np.array([metric.summary(arrays) for arrays in pairs])
+
+    between = np.stack([distances(r) for r in retrained])
+    between = (between + between.T) / 2
+    return {
+        s.name: equivalence_to_retraining(distances(s), between, margin=run.config.margin, distance=metric.name)
+        for s in run.subjects
+        if s.role != "retrained"
+    }
+
+
+def verdict_distances(measures: Measures) -> tuple[Metric, ...]:
+    """The distances that verdicts are made by: JS on forget answers, then the functional distance where there is one."""
+    return (JS, *(m for m in measures.distances if m is FUNCTIONAL_DISTANCE))
+
+
+def fade_details(run: RunPlan, metric: Metric) -> dict[str, dict[str, float]]:
+    """Subject to what must be known of its FADE: errors apart, truncated share, share of the largest prompt."""
+    reader, judge = Reader(run), _references(run)[0]
+    if judge is None:
+        return {}
+    return {s.name: _fade_detail(reader.arrays(metric, s, judge), reader, s) for s in run.subjects}
+
+
+def _fade_detail(arrays: Arrays, reader: Reader, subject: Subject) -> dict[str, float]:
+    ratios = fade_log_ratios(arrays)
+    truncated = reader._column(subject, "samples", "truncated")
+    per_prompt = ratios["u"].mean(axis=1) + ratios["r"].mean(axis=1)
+    return {
+        "FADE Monte-Carlo error": float(np.hypot(monte_carlo_error(ratios["u"]), monte_carlo_error(ratios["r"]))),
+        "FADE prompt error": prompt_error(per_prompt[:, None]),
+        "FADE forward (u to r)": float(ratios["u"].mean()),
+        "FADE backward (r to u)": float(ratios["r"].mean()),
+        "FADE largest prompt's share": float(np.abs(per_prompt).max() / np.abs(per_prompt).sum())
+        if np.abs(per_prompt).sum() > 0
+        else float("nan"),
+        "truncated samples": float(np.mean(truncated)) if truncated is not None else float("nan"),
+    }

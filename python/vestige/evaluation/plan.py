@@ -1,0 +1,129 @@
+"""From a configuration to what will be scored, checked before any forward pass."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vestige.data.examples import Example, read_examples
+from vestige.evaluation.config import SPLITS, Config
+from vestige.report.model import Role
+from vestige.scoring.loading import CheckpointError, checkpoint_folder, fingerprint
+from vestige.scoring.subject import Checkpoint, Plan
+from vestige.store import ScoreStore
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model of the run.
+
+    Attributes:
+        name: in tables.
+        role: what it is.
+        checkpoint: where its weights and scores are.
+        method: unlearning method; empty where there is none.
+        strength: its strength.
+        expected: for planted controls and the original, the verdict known beforehand.
+    """
+
+    name: str
+    role: Role
+    checkpoint: Checkpoint
+    method: str = ""
+    strength: str = ""
+    expected: str = ""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that a run will do.
+
+    Attributes:
+        config: as read.
+        scoring: what is scored of every model.
+        subjects: all models: the original, retrained seeds, unlearned checkpoints, controls.
+    """
+
+    config: Config
+    scoring: Plan
+    subjects: tuple[Subject, ...]
+
+    def of(self, role: Role) -> tuple[Subject, ...]:
+        """The subjects of one role, in order."""
+        return tuple(subject for subject in self.subjects if subject.role == role)
+
+    def clusters(self) -> dict[str, NDArray[np.int64]]:
+        """Split to the cluster number of each example; one number a cluster over all splits."""
+        examples: Mapping[str, tuple[Example, ...]] = self.scoring.examples
+        names = sorted({example.cluster for split in examples.values() for example in split})
+        number = {name: i for i, name in enumerate(names)}
+        ids = {s: np.array([number[e.cluster] for e in split], np.int64) for s, split in examples.items()}
+        return {**ids, "samples": ids["forget"][list(self.scoring.sampled)]}
+
+
+def plan_run(config: Config, out: Path) -> RunPlan:
+    """The plan of a run into a folder.
+
+    Raises:
+        DataError: if a data file cannot be used.
+        CheckpointError: if a checkpoint is missing, or two models do not share a tokenizer.
+    """
+    files = {split: getattr(config.data, split) for split in SPLITS}
+    examples = {split: read_examples(path) for split, path in files.items() if path is not None}
+    subjects = _subjects(config)
+    _refuse_other_tokenizers(subjects)
+    references = tuple(subject.checkpoint for subject in subjects if subject.role == "retrained")
+    settings = config.scoring.model_dump()
+    return RunPlan(config, Plan(examples, references, ScoreStore(out / "store"), **settings), subjects)
+
+
+def _subjects(config: Config) -> tuple[Subject, ...]:
+    models, known = config.models, dict[str, Checkpoint]()
+    original = _checkpoint("original", models.original, known)
+    found = [Subject("original", "original", original, expected="different" if models.retrained else "")]
+    for i, path in enumerate(models.retrained):
+        found.append(Subject(f"retrained-{i}", "retrained", _checkpoint(f"retrained-{i}", path, known)))
+    for model in models.unlearned:
+        checkpoint = _checkpoint(model.name, model.path, known)
+        found.append(Subject(model.name, "unlearned", checkpoint, model.method or model.name, model.strength))
+    for control in models.controls:
+        checkpoint = _checkpoint(control.name, control.path, known)
+        if checkpoint != original:
+            found.append(Subject(control.name, "control", checkpoint, expected=control.expected))
+    return tuple(found)
+
+
+def _checkpoint(name: str, path: str, known: dict[str, Checkpoint]) -> Checkpoint:
+    """The checkpoint at a path; the same weights under another name are scored once."""
+    try:
+        folder = checkpoint_folder(path)
+        digest = fingerprint(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from None
+    key = f"{re.sub(r'[^A-Za-z0-9@+.-]+', '_', name).strip('.') or 'model'}-{digest[:12]}"
+    return known.setdefault(digest, Checkpoint(key, folder, digest))
+
+
+def _refuse_other_tokenizers(subjects: tuple[Subject, ...]) -> None:
+    first = subjects[0]
+    for subject in subjects[1:]:
+        if _tokenizer(subject) != _tokenizer(first):
+            raise CheckpointError(
+                f"{subject.name} and {first.name} have different tokenizers, so their token probabilities cannot be "
+                f"compared ({subject.checkpoint.folder / 'tokenizer.json'}); score them in runs of their own"
+            )
+
+
+def _tokenizer(subject: Subject) -> Any:
+    """What a tokenizer does to text; how it was last padded or cut is no part of that."""
+    path = subject.checkpoint.folder / "tokenizer.json"
+    try:
+        parts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{subject.name}: cannot read its tokenizer at {path} ({error})") from None
+    return {name: part for name, part in parts.items() if name not in ("padding", "truncation", "version")}

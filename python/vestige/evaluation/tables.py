@@ -1,0 +1,56 @@
+"""The run's numbers as files: wide for people, long for programs, values by unit for whoever resamples them again."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from vestige.evaluation.measures import Measures
+
+Columns = Mapping[str, Sequence[Any]]
+
+
+def write_tables(measures: Measures, folder: Path) -> None:
+    """Write `scores.csv` (models by metrics) and `estimates` (one row a model and metric).
+
+    `estimates` is Parquet where pyarrow is installed, else CSV.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_csv(_transposed(list(_wide(measures))), folder / "scores.csv")
+    _write_long(_transposed(list(_long(measures))), folder / "estimates")
+
+
+def _wide(measures: Measures) -> Iterator[dict[str, Any]]:
+    for s in measures.run.subjects:
+        about = {"model": s.name, "role": s.role, "method": s.method, "strength": s.strength}
+        yield about | {name: estimate.value for name, estimate in measures.scores[s.name].items()}
+
+
+def _long(measures: Measures) -> Iterator[dict[str, Any]]:
+    for model, scores in measures.scores.items():
+        for metric, estimate in scores.items():
+            plain = asdict(estimate)
+            yield {"model": model, "metric": metric, **plain, "fixed": ", ".join(plain["fixed"])}
+
+
+def _transposed(rows: list[dict[str, Any]]) -> Columns:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _write_long(columns: Columns, path: Path) -> None:
+    if find_spec("pyarrow") is None:
+        _write_csv(columns, path.with_suffix(".csv"))
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(dict(columns)), path.with_suffix(".parquet"))
+
+
+def _write_csv(columns: Columns, path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))

@@ -1,0 +1,49 @@
+"""From a metric's values by unit to its number with an interval."""
+
+from dataclasses import replace
+from math import nan
+
+import numpy as np
+
+from vestige.metrics.base import Arrays, Metric, Values
+from vestige.stats.estimate import Estimate
+from vestige.stats.intervals import cluster_estimate
+
+
+def estimate(metric: Metric, arrays: Arrays, *, over: str = "clusters", fixed: tuple[str, ...] = ()) -> Estimate:
+    """Value and interval of one metric of one model.
+
+    Args:
+        metric: the metric.
+        arrays: at least the arrays that it needs.
+        over: what the clusters are, in the plural.
+        fixed: what the interval does not speak for.
+
+    Returns:
+        The estimate; its interval is over clusters and cut at the metric's bounds.
+
+    Raises:
+        KeyError: if an array that the metric needs is not there; the message lists all of them.
+
+    >>> from vestige.metrics import METRICS
+    >>> needs = {"unlearned.forget.argmax_hit": np.array([True, False]), "unlearned.forget.offsets": np.arange(3),
+    ...     "data.forget.cluster": np.array([0, 1])}
+    >>> estimate(METRICS[0], needs, over="authors").value
+    0.5
+    """
+    if absent := [name for name in metric.needs if name not in arrays]:
+        raise KeyError(f"{metric.name} needs {', '.join(absent)}; see `vestige metrics {metric.name}`")
+    values = metric.values(arrays)
+    if not values.clusters:
+        return _without_interval(metric, values)
+    whole = cluster_estimate(
+        metric.summary, values.arrays, values.clusters, scale=metric.scale, over=over, fixed=fixed
+    )
+    low, high = metric.bounds
+    return replace(whole, low=float(np.clip(whole.low, low, high)), high=float(np.clip(whole.high, low, high)))
+
+
+def _without_interval(metric: Metric, values: Values) -> Estimate:
+    value = metric.summary(values.arrays)
+    n = max((len(array) for array in values.arrays.values()), default=0)
+    return Estimate(value, nan, nan, n, reason="one number a model, nothing to resample")
