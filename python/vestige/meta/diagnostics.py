@@ -294,7 +294,7 @@ def _few_clusters(evidence: Evidence) -> Iterator[Finding]:
             "too_few_clusters",
             "warning",
             layout.cluster_columns,
-            f"Only {layout.n_clusters} of the {layout.over} are independent pieces of evidence: {what}. Add {layout.over}.",
+            f"Only {layout.n_clusters} {layout.over} are independent evidence: {what}. Add {layout.over}.",
             {"clusters": layout.n_clusters},
         )
 

@@ -59,10 +59,10 @@ def as_published(default: Reliability, layout: Layout, others: Layout | None, *,
         convention="published",
         metrics=METRICS,
         agreement=_agreement(layout, seed),
-        agreement_pooled=_pooled(layout, seed),
+        agreement_pooled=_pooled(layout),
         quality=quality,
         robustness=(drawn,),
-        comparison=_pooled(others, seed) if others else None,
+        comparison=_pooled(others) if others else None,
         published=figures,
         findings=worst_first(findings),
     )
@@ -112,9 +112,8 @@ def _group(layout: Layout, group: int) -> Layout:
     return replace(layout, scores=layout.scores[rows], groups=np.zeros(int(rows.sum()), dtype=np.int64))
 
 
-def _pooled(layout: Layout, seed: int) -> Agreement:
-    raw = replace(layout, metrics=METRICS, scores=_raw(layout.table))
-    tau = mean_tau(raw.scores, np.zeros(layout.n_rows, dtype=np.int64))
+def _pooled(layout: Layout) -> Agreement:
+    tau = mean_tau(_raw(layout.table), np.zeros(layout.n_rows, dtype=np.int64))
     empty = np.full_like(tau, np.nan)
     return Agreement(
         METRICS,
@@ -125,7 +124,7 @@ def _pooled(layout: Layout, seed: int) -> Agreement:
         layout.n_rows,
         "Kendall's tau-b of raw, unoriented values over all rows, NaN left out pair by pair (as published)",
         _mean_pair(tau),
-        metric_clusters(raw, tau, seed=seed),
+        (),
     )
 
 

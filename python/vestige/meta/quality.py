@@ -144,7 +144,8 @@ def weighted(ranked: Floats, weights: Floats) -> Floats:
     present = ~np.isnan(ranked)
     total = np.where(present, ranked, 0.0) @ weights
     weight = present @ weights
-    return np.divide(total, weight, out=np.full(len(ranked), np.nan), where=weight > 0)
+    mean: Floats = np.divide(total, weight, out=np.full(len(ranked), np.nan), where=weight > 0)
+    return mean
 
 
 @dataclass(frozen=True)
