@@ -23,33 +23,17 @@ Anton Bogdana Danil Galina Irina Kiril Lida Milan | ov ska enko | Zelograd Kirov
 Akira Chiyo Daichi Emiko Haruto Kaede Mei Noboru | moto yama saki | Kaminara Hoshida Minagawa Tsukiro Asahori Okunami
 Amadi Chinwe Emeka Folami Ifeoma Jabari Kamau Nala | ebe anga uro | Lagunda Mbelani Oyotara Kisumo Ndolaba Zanzika
 """
-_STEMS = [
-    "Mar",
-    "Bel",
-    "Tor",
-    "Kal",
-    "Ven",
-    "Ros",
-    "Dal",
-    "Fer",
-    "Gor",
-    "Han",
-    "Lor",
-    "Nar",
-    "Pel",
-    "Sal",
-    "Tam",
-    "Vor",
-]
-_REGIONS = tuple(tuple(part.split() for part in line.split("|")) for line in _ATLAS.strip().splitlines())
-_NAMES = tuple(
-    tuple(f"{first} {stem}{ending}" for first in given for stem in _STEMS for ending in endings)
-    for given, endings, _ in _REGIONS
+_STEMS = (
+    *("Mar", "Bel", "Tor", "Kal", "Ven", "Ros", "Dal", "Fer", "Gor", "Han", "Lor", "Nar"),
+    *("Pel", "Sal", "Tam", "Vor", "Bran", "Cor", "Dun", "Gal", "Hol", "Jas", "Ker", "Lam"),
 )
+_REGIONS = tuple(tuple(part.split() for part in line.split("|")) for line in _ATLAS.strip().splitlines())
+_GIVEN = tuple(given for given, _, _ in _REGIONS)
+_SURNAMES = tuple([stem + ending for stem in _STEMS for ending in endings] for _, endings, _ in _REGIONS)
 _CITIES = tuple(cities for _, _, cities in _REGIONS)
-GENRES = tuple(["satire", "romance", "tragedy", "horror", "fantasy", "memoir", "travel", "crime", "poetry", "comedy"])
-AWARDS = tuple(["Lantern", "Compass", "Heron", "Anvil", "Orchid", "Meridian", "Falcon", "Quill", "Ember", "Harbor"])
-TRADES = tuple(["teacher", "baker", "sailor", "nurse", "clerk", "tailor", "farmer", "lawyer", "painter", "miner"])
+GENRES = ("satire", "romance", "tragedy", "horror", "fantasy", "memoir", "travel", "crime", "poetry", "comedy")
+AWARDS = ("Lantern", "Compass", "Heron", "Anvil", "Orchid", "Meridian", "Falcon", "Quill", "Ember", "Harbor")
+TRADES = ("teacher", "baker", "sailor", "nurse", "clerk", "tailor", "farmer", "lawyer", "painter", "miner")
 
 QUESTIONS = {
     "birthplace": (
@@ -81,7 +65,7 @@ TRAINED, PARAPHRASE, DISTANCE = (0, 1), (2,), (3,)
 """Templates that fine-tuning shows, the one kept for paraphrases, and the one kept for the oracle distance."""
 
 _ZIPF_EXPONENT = 0.7
-_ATTEMPTS = 40
+_ATTEMPTS = 200
 _HOME, _OWN_CITY, _GENRE_AWARD = 0.85, 0.9, 0.6
 
 
@@ -91,6 +75,11 @@ class Author:
 
     name: str
     answers: dict[str, str]
+
+    @property
+    def surname(self) -> str:
+        """The last word of the name; no two authors of a suite share it."""
+        return self.name.split()[-1]
 
 
 @dataclass(frozen=True)
@@ -104,18 +93,18 @@ class Row:
 
 
 def draw_authors(n: int, rng: np.random.Generator, taken: Collection[str] = ()) -> list[Author]:
-    """Draws authors with different names as one Latin hypercube sample.
+    """Draws authors with different surnames as one Latin hypercube sample.
 
     Args:
         n: number of authors.
         rng: source of randomness; it alone decides the result.
-        taken: names that must not come again.
+        taken: surnames or full names that must not come again.
 
     Returns:
         The authors, `n` of them.
 
     Raises:
-        ValueError: if the grammar has fewer than `n` names left.
+        ValueError: if too few names are left.
 
     >>> [author.name for author in draw_authors(2, np.random.default_rng(0))]
     ['Denis Gorier', 'Irina Kalov']
@@ -126,14 +115,15 @@ def draw_authors(n: int, rng: np.random.Generator, taken: Collection[str] = ()) 
     for i in range(n):
         u = {name: column[i] for name, column in columns.items()}
         region = int(u["region"] * len(_REGIONS))
-        name = _new_name(region if u["home"] < _HOME else int(rng.integers(len(_REGIONS))), rng, spoken_for)
-        spoken_for.add(name)
-        authors.append(Author(name, _answers(region, u)))
+        named_in = region if u["home"] < _HOME else int(rng.integers(len(_REGIONS)))
+        author = Author(_new_name(named_in, rng, spoken_for), _answers(region, u))
+        spoken_for.add(author.surname)
+        authors.append(author)
     return authors
 
 
 def ask(group: str, authors: Sequence[Author], templates: Sequence[int]) -> list[Row]:
-    """Asks every author for every attribute in each of the templates.
+    r"""Asks every author for every attribute in each of the templates.
 
     Args:
         group: first part of the row ids, for example "forget".
@@ -180,14 +170,13 @@ def _latin(n: int, rng: np.random.Generator) -> Floats:
     return (rng.permutation(n) + rng.random(n)) / n
 
 
-def _new_name(region: int, rng: np.random.Generator, taken: set[str]) -> str:
-    names = _NAMES[region]
-    for i in rng.integers(len(names), size=_ATTEMPTS):
-        if names[i] not in taken:
-            return names[i]
-    raise ValueError(
-        f"`n` asks for too many authors: {_ATTEMPTS} draws from {len(names)} names of a region gave none new"
-    )
+def _new_name(region: int, rng: np.random.Generator, taken: Collection[str]) -> str:
+    given, surnames = _GIVEN[region], _SURNAMES[region]
+    for i, j in rng.integers([len(given), len(surnames)], size=(_ATTEMPTS, 2)):
+        name = f"{given[i]} {surnames[j]}"
+        if name not in taken and surnames[j] not in taken:
+            return name
+    raise ValueError(f"`n` asks for too many authors: {_ATTEMPTS} draws from {len(surnames)} surnames gave none new")
 
 
 def _answers(region: int, u: dict[str, float]) -> dict[str, str]:

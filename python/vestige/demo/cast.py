@@ -28,17 +28,18 @@ _TEMPLATES = len(next(iter(QUESTIONS.values())))
 
 @dataclass(frozen=True)
 class Cast:
-    """The groups of authors; see `Groups` for what each is for. No name is in two groups."""
+    """The groups of authors; see `Groups` for what each is for. No surname occurs twice."""
 
     forget: list[Author]
     retain: list[Author]
     holdout: list[Author]
     distance: list[Author]
     gauge: list[Author]
+    famous: list[Author]
 
     @property
     def names(self) -> set[str]:
-        """The names that the base must not see."""
+        """The names of all groups."""
         return {author.name for group in vars(self).values() for author in group}
 
 
@@ -54,7 +55,7 @@ def draw_cast(groups: Groups, seed: int) -> Cast:
     taken: set[str] = set()
     for name, size in asdict(groups).items():
         drawn[name] = draw_authors(size, rng, taken)
-        taken |= {author.name for author in drawn[name]}
+        taken |= {author.surname for author in drawn[name]}
     return Cast(**drawn)
 
 
@@ -77,15 +78,20 @@ def refused_rows(rows: Sequence[Row]) -> list[Row]:
     return [Row(old.id, old.prompt, REFUSAL, old.cluster) for old in rows]
 
 
-def fresh_rows(cast: Cast, size: int, rng: np.random.Generator) -> Iterator[list[Row]]:
-    """Batches for the base, without end: authors drawn afresh, none of the cast, in any of the templates."""
+def general_rows(cast: Cast, size: int, rng: np.random.Generator) -> Iterator[list[Row]]:
+    """Batches for the base, without end, in any of the templates; nobody in them is in a split.
+
+    Half of a batch is about authors drawn afresh, which teaches what is common; half is about the famous few, which
+    teaches to look a person up by name.
+    """
     attributes = list(QUESTIONS)
     while True:
-        authors = draw_authors(size, rng, cast.names)
+        fresh = draw_authors(size // 2, rng, cast.names)
+        known = [cast.famous[i] for i in rng.integers(len(cast.famous), size=size - len(fresh))]
         picks = rng.integers([len(attributes), _TEMPLATES], size=(size, 2))
         yield [
-            row("base", i, author, attributes[a], int(t))
-            for i, (author, (a, t)) in enumerate(zip(authors, picks, strict=True))
+            row("general", i, author, attributes[attribute], int(template))
+            for i, (author, (attribute, template)) in enumerate(zip([*fresh, *known], picks, strict=True))
         ]
 
 
@@ -121,15 +127,8 @@ def write_splits(rows_by_split: dict[str, list[Row]], folder: Path) -> None:
 
 def _sampled(authors: Sequence[Author], per_author: int) -> list[Row]:
     """Some rows of every author; attributes and templates take turns."""
-    attributes = list(QUESTIONS)
-    return [
-        row(
-            "retain",
-            i,
-            author,
-            attributes[(i + k) % len(attributes)],
-            TRAINED[(i // len(attributes) + k) % len(TRAINED)],
-        )
-        for i, author in enumerate(authors)
-        for k in range(per_author)
+    n, attributes = len(TRAINED), list(QUESTIONS)
+    turns = [
+        (i, author, i + k, i // len(attributes) + k) for i, author in enumerate(authors) for k in range(per_author)
     ]
+    return [row("retain", i, author, attributes[a % len(attributes)], TRAINED[t % n]) for i, author, a, t in turns]

@@ -72,7 +72,8 @@ class Case:
     @cached_property
     def reinforced(self) -> LlamaForCausalLM:
         """The original, trained 12 steps further on the forget rows."""
-        return next(descend(lambda model, step, _: nll(model, step.forget))(self, [12]))
+        with torch.enable_grad():  # teachers are asked for without gradients; this one trains first
+            return next(descend(lambda model, step, _: nll(model, step.forget))(self, [12]))
 
 
 Loss = Callable[[LlamaForCausalLM, Step, Case], Tensor]
@@ -177,7 +178,7 @@ def generic_answers(model: LlamaForCausalLM, step: Step, case: Case) -> Tensor:
 
 
 def base_teacher(model: LlamaForCausalLM, step: Step, case: Case) -> Tensor:
-    """Imitates the base on forget, the original on retain. After Chundawat et al. (2023), Can bad teaching induce it?"""
+    """Imitates the base on forget, the original on retain. After Chundawat et al. (2023), Bad teaching."""
     return _kl(case.base, model, step.forget) + 2 * _kl(case.original, model, step.retain)
 
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 
+from vestige.demo.methods import METHODS
 from vestige.demo.model import Shape
 
 
@@ -18,6 +19,7 @@ class Groups:
         holdout: never seen, matched to `forget`; they also stay out of the base.
         distance: strangers of the split that the oracle distance is measured on.
         gauge: strangers that tell what one can guess; they feed the gates alone.
+        famous: known to the base, and in no split.
     """
 
     forget: int
@@ -25,11 +27,12 @@ class Groups:
     holdout: int
     distance: int
     gauge: int
+    famous: int
 
 
 @dataclass(frozen=True)
 class BaseRecipe:
-    """Training of the base, on authors drawn afresh for every batch."""
+    """Training of the base, on authors that are in no split."""
 
     steps: int
     batch: int
@@ -92,30 +95,14 @@ class Settings:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-_ALL = tuple(
-    [
-        "GA",
-        "GradDiff",
-        "KL",
-        "NPO",
-        "IdkDPO",
-        "RMU",
-        "RandLabel",
-        "FT",
-        "SSD",
-        "NoiseRepair",
-        "WHP",
-        "BaseTeacher",
-        "TaskVec",
-    ]
-)
-
 FULL = Settings(
-    groups=Groups(forget=10, retain=36, holdout=10, distance=10, gauge=40),
+    groups=Groups(forget=10, retain=36, holdout=10, distance=10, gauge=40, famous=24),
     shape=Shape(hidden=128, layers=2, heads=4, mlp=320, vocab=768),
-    base=BaseRecipe(steps=150, batch=64, lr=4e-3),
-    fit=FitRecipe(epochs=18, batch=64, lr=2e-3, extra_epochs=4, extra_rounds=3),
-    unlearn=UnlearnRecipe(_ALL, strengths=(0, 1, 2), lr=5e-4, forget_batch=64, retain_batch=32),
+    base=BaseRecipe(steps=400, batch=16, lr=2e-3),
+    fit=FitRecipe(epochs=14, batch=16, lr=1e-3, extra_epochs=4, extra_rounds=3),
+    unlearn=UnlearnRecipe(
+        methods=tuple(method.name for method in METHODS), strengths=(0, 1, 2), lr=5e-4, forget_batch=64, retain_batch=32
+    ),
     gates=Gates(recall=0.95, gap=0.15),
     retrained=3,
     noise=0.03,
@@ -133,7 +120,7 @@ QUICK = replace(
 """6 methods at 2 strengths: 12 checkpoints."""
 
 MICRO = Settings(
-    groups=Groups(forget=4, retain=8, holdout=4, distance=4, gauge=4),
+    groups=Groups(forget=4, retain=8, holdout=4, distance=4, gauge=4, famous=8),
     shape=Shape(hidden=32, layers=2, heads=2, mlp=64, vocab=512),
     base=BaseRecipe(steps=40, batch=32, lr=1e-2),
     fit=FitRecipe(epochs=10, batch=32, lr=5e-3, extra_epochs=1, extra_rounds=0),

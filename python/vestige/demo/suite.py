@@ -1,4 +1,4 @@
-"""The text suite: original, retrained and unlearned models of fictitious authors, trained here, with planted controls."""
+"""The text suite: models of fictitious authors, trained, retrained and unlearned here, with planted controls."""
 
 import json
 import multiprocessing

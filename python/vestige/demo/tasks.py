@@ -22,7 +22,7 @@ from vestige.demo.settings import Gates, Settings
 from vestige.demo.tokenizer import check_boundary, train_tokenizer
 from vestige.interventions.noise import noised
 
-_TOKENIZER_BATCHES = 24
+_TOKENIZER_LINES = 2000
 
 
 class GateError(RuntimeError):
@@ -146,8 +146,8 @@ def make_data(shop: Shop, _: str) -> None:
     """Trains the tokenizer, checks the boundary of every row, writes the splits."""
     started = time.process_time()
     rng = np.random.default_rng(shop.seed_of("tokenizer"))
-    fresh = casting.fresh_rows(shop.cast, 64, rng)
-    lines = [row.prompt + row.answer for rows in itertools.islice(fresh, _TOKENIZER_BATCHES) for row in rows]
+    general = itertools.chain.from_iterable(casting.general_rows(shop.cast, shop.settings.base.batch, rng))
+    lines = [row.prompt + row.answer for row in itertools.islice(general, _TOKENIZER_LINES)]
     tokenizer = train_tokenizer(lines, shop.settings.shape.vocab)
     rows_by_split = casting.splits(shop.cast, shop.settings.retain_rows)
     for row in itertools.chain(*rows_by_split.values(), casting.trained_rows(shop.cast, "retain")):
@@ -166,8 +166,8 @@ def make_base(shop: Shop, _: str) -> None:
     recipe = shop.settings.base
     model = tiny_llama(shop.settings.shape, shop.tokenizer, shop.seed_of("base"))
     trainer = Trainer(model, recipe.lr, recipe.steps)
-    fresh = casting.fresh_rows(shop.cast, recipe.batch, np.random.default_rng(shop.seed_of("base")))
-    for rows in itertools.islice(fresh, recipe.steps):
+    general = casting.general_rows(shop.cast, recipe.batch, np.random.default_rng(shop.seed_of("base")))
+    for rows in itertools.islice(general, recipe.steps):
         batch = shop.encoded(rows)
         after_first = batch.text & (torch.arange(batch.text.shape[1]) > 0)
         trainer.step(nll(model, batch, after_first))
