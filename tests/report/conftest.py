@@ -217,7 +217,7 @@ TABLE_METRICS = {"FA": "lower", "RA": "higher", "MIA": "lower", "AD": "lower", "
 
 @pytest.fixture(scope="session")
 def table():
-    """36 rows as published tables have them: four methods, three datasets, three seeds; names repeat, one cell is missing."""
+    """36 rows as published: four methods, three datasets, three seeds; names repeat, one cell is missing."""
     rng = np.random.default_rng(1)
     methods = ("gradient_ascent", "gradient_difference", "kl_minimisation", "preference")
     cells = [(d, s, m) for d in ("mmlu", "vqa", "cifar") for s in ("0", "1", "2") for m in methods]
@@ -247,6 +247,5 @@ def table_reliability(table):
 @pytest.fixture(scope="session")
 def table_report(table, table_reliability):
     """The report of that table alone."""
-    return report_of_table(
-        table, table_reliability, title="A published table", about={"table": "unified.csv"}, created="2026-05-04T10:20:30Z"
-    )  # fmt: skip
+    about, created = {"table": "unified.csv"}, "2026-05-04T10:20:30Z"
+    return report_of_table(table, table_reliability, title="A published table", about=about, created=created)

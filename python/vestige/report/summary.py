@@ -57,8 +57,8 @@ def verdict_sentence(report: Report) -> str:
     n_models = len(contents.ranked(report))
     if not counts or example is None:
         return (
-            f"{counted(n_models, 'row')} of scores by {counted(len(contents.metric_cards(report)), 'metric')}, without "
-            "distances to several retrained seeds: so no verdict of equivalence to retraining is possible here."
+            f"{counted(n_models, 'row')} of scores by {counted(len(contents.metric_cards(report)), 'metric')}; without "
+            "distances between several retrained seeds, no verdict of equivalence to retraining is possible."
         )
     return (
         f"Of {counted(n_models, 'unlearned model')}, {counts['equivalent']} "

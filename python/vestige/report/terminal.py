@@ -51,6 +51,7 @@ def print_report(report: Report, console: "Console | None" = None, width: int | 
     if report.reliability:
         _print_agreement(page, report.reliability)
         _print_robustness(page, report.reliability)
+        _print_published(page, report.reliability)
     _print_findings(page, report)
 
 
@@ -195,7 +196,8 @@ def _print_metrics(page: _Page, report: Report) -> None:
     columns = [_Column("metric", folds=True), *map(_Column, ("best", "floor", "controls"))]
     columns += [_Column("rho"), _Column("p adj."), _Column("verdict", folds=True, least=11)] if tracking else []
     page.table(columns, [_metric(card, tracking) for card in report.cards])
-    page.line("near: closest to the retrained model is best. floor: values of the other retrained seeds.")
+    if any(card.better == "reference" for card in report.cards):
+        page.line("near: closest to the retrained model is best. floor: values of the other retrained seeds.")
     second = report.reliability.second_tracking if report.reliability else ()
     if second:
         page.line(f"By the second distance ({second[0].distance}): {_by_verdict(second)}.")
@@ -261,6 +263,13 @@ def _print_robustness(page: _Page, reliability: Reliability) -> None:
     n_draws, n_items = reliability.robustness[0].n_draws, reliability.robustness[0].n_items
     page.heading("Stability of the ranking under other weights")
     page.line(f"Mean tau over {n_draws} weightings of {n_items} items: {', '.join(drawn)}.")
+
+
+def _print_published(page: _Page, reliability: Reliability) -> None:
+    if reliability.published:
+        page.heading(f"Figures by the convention {reliability.convention}")
+        figures = [(name, number(value)) for name, value in reliability.published.items()]
+        page.table((_Column("figure", folds=True), _Column("value", right=True)), figures)
 
 
 def _print_findings(page: _Page, report: Report) -> None:
