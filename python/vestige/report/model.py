@@ -29,6 +29,7 @@ class Row:
         expected: for a planted control, the verdict that it must ("different") or must never ("not different") get.
         note: anything else that a reader must know of this model.
         labels: further grouping columns ("dataset", "seed", ...) to this row's label; tells rows of one name apart.
+        details: further numbers by name (errors of FADE, truncated share); for a tooltip or a fold-out.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Row:
     expected: str = ""
     note: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
