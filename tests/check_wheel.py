@@ -9,7 +9,9 @@ CODE = "import sys, time; t = time.perf_counter(); import vestige; print(time.pe
 
 times = []
 for _ in range(5):
-    seconds, *modules = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True).stdout.split()
+    seconds, *modules = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not set(HEAVY) & set(modules), f"`import vestige` loads {set(HEAVY) & set(modules)}"
     times.append(float(seconds))
 assert min(times) <= 0.05, f"`import vestige` takes {min(times):.3f} s"

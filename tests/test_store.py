@@ -34,7 +34,7 @@ def test_a_damaged_shard_is_named_and_not_believed(store, damage):
     path = store.root / "model-1" / "forget.safetensors"
     path.write_bytes(damage(path.read_bytes()))
     assert not store.has("model-1", "forget", SETTINGS)
-    with pytest.raises(StoreError, match="forget.safetensors does not match its checksum"):
+    with pytest.raises(StoreError, match=r"forget\.safetensors does not match its checksum"):
         store.read("model-1", "forget")
 
 
@@ -66,7 +66,7 @@ def test_no_name_escapes_the_store(store, name):
 
 def test_a_disk_that_cannot_be_written_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot write .* what was stored before is untouched"):
+    with pytest.raises(StoreError, match=r"cannot write .* what was stored before is untouched"):
         ScoreStore(tmp_path / "file").write("m", "s", ARRAYS, {})
 
 

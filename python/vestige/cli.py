@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,13 @@ Html = Annotated[Path | None, typer.Option(help="Also write a self-contained HTM
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON here.")]
 
 
+class Convention(StrEnum):
+    """Whole analyses as somebody published them, and ours."""
+
+    default = "default"
+    published = "published"
+
+
 @app.command()
 def demo(
     out: Out = Path("runs/demo"),
@@ -50,7 +58,9 @@ def demo(
 @app.command()
 def evaluate(
     config: Annotated[Path, typer.Argument(help="YAML file: checkpoints, data, settings (docs/own-checkpoints.md).")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder, default the configuration's own.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder, default the configuration's own.")
+    ] = None,
     jobs: Jobs = 2,
 ) -> None:
     """Score the checkpoints of a configuration and judge them: checkpoints + data -> store -> metrics -> report."""
@@ -64,7 +74,9 @@ def evaluate(
 @app.command()
 def score(
     config: Annotated[Path, typer.Argument(help="YAML file, as for `vestige evaluate`.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder, default the configuration's own.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder, default the configuration's own.")
+    ] = None,
     jobs: Jobs = 2,
 ) -> None:
     """Only the forward passes: fill the store, so that `vestige evaluate` needs no model."""
@@ -88,29 +100,28 @@ def reliability(
     clusters: Annotated[str, typer.Option(help="Columns whose rows are resampled together, comma-separated.")] = "",
     compare: Annotated[Path | None, typer.Option(help="A second table with the same metrics.")] = None,
     convention: Annotated[
-        str, typer.Option(help="`default`, or `published`: the analysis of arXiv 2605.02206 as released.")
-    ] = "default",
+        Convention, typer.Option(help="`default`, or `published`: the analysis of arXiv 2605.02206 as released.")
+    ] = Convention.default,
     seed: Annotated[int, typer.Option(help="Decides draws and permutations.")] = 0,
     html: Html = None,
     json_path: Json = None,
 ) -> None:
     """Can the metrics of a table be believed? Any table of scores: yours, or one from a paper."""
-    from vestige.data.tables import read_table
+    from vestige.data.tables import parse_better, read_table
     from vestige.meta.reliability import reliability as judge
     from vestige.report import report_of_table
 
-    orientation = _orientation(better)
-    distances = _names(distance or "")
-    read = {"better": orientation, "distance": distances, "labels": (*_names(groups), *_names(clusters))}
-    scores = read_table(table, **read)
+    orientation, distances = parse_better(better), _names(distance or "")
+    labels = tuple(dict.fromkeys((*_names(groups), *_names(clusters))))
+    scores = read_table(table, better=orientation, distance=distances, labels=labels)
     judged = judge(
         scores,
         distance=distances[0] if distances else None,
         second_distance=distances[1] if len(distances) > 1 else None,
         groups=_names(groups),
         clusters=_names(clusters),
-        compare=compare and read_table(compare, **{**read, "distance": ()}),
-        convention=convention,
+        compare=compare and read_table(compare, better=orientation, labels=labels),
+        convention=convention.value,
         seed=seed,
     )
     about = {"command": "vestige " + " ".join(sys.argv[1:]), "table": str(table)}
@@ -167,13 +178,6 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return escape(text or type(error).__name__)
-
-
-def _orientation(better: str) -> dict[str, Any]:
-    pairs = [part.partition("=") for part in _names(better)]
-    if wrong := [name for name, sign, value in pairs if not (name and sign and value)]:
-        raise ValueError(f"--better takes NAME=higher|lower|reference:VALUE pairs, found {', '.join(wrong)!r}")
-    return {name: value for name, _, value in pairs}
 
 
 def _names(text: str) -> tuple[str, ...]:

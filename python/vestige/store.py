@@ -48,9 +48,7 @@ class ScoreStore:
             return False
         return record["settings"] == _plain(settings) and record["checksum"] == _checksum(self._path(subject, split))
 
-    def write(
-        self, subject: str, split: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]
-    ) -> None:
+    def write(self, subject: str, split: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> None:
         """Write one shard so that it is there whole or not at all.
 
         Raises:
@@ -111,13 +109,15 @@ class Shard:
 
         return safe_open(self.path, framework="numpy")
 
-    def __contains__(self, column: str) -> bool:
-        return column in self._file.keys()
+    def get(self, column: str) -> NDArray[Any] | None:
+        """The column, or None where the shard has none of that name."""
+        return self._file.get_tensor(column) if column in set(self._file.keys()) else None
 
     def __getitem__(self, column: str) -> NDArray[Any]:
-        if column not in self:
+        values = self.get(column)
+        if values is None:
             raise StoreError(f"{self.path} has no {column!r}; it has {', '.join(sorted(self._file.keys()))}")
-        return self._file.get_tensor(column)
+        return values
 
 
 def _plain(settings: Mapping[str, Any]) -> Any:

@@ -11,7 +11,12 @@ def write(path, *rows):
 
 
 def test_rows_come_back_in_order_with_defaults(tmp_path):
-    path = write(tmp_path / "a.jsonl", {"prompt": "Q?", "answer": " A."}, "", {"prompt": "P", "answer": " ü", "cluster": "x", "id": "b"})
+    path = write(
+        tmp_path / "a.jsonl",
+        {"prompt": "Q?", "answer": " A."},
+        "",
+        {"prompt": "P", "answer": " ü", "cluster": "x", "id": "b"},
+    )
     first, second = read_examples(path)
     assert (first.id, first.cluster, first.answer) == ("1", "1", " A.")
     assert (second.id, second.cluster, second.answer) == ("b", "x", " ü")

@@ -1,5 +1,6 @@
 """Every metric against its definition in plain Python, on numbers that no model made."""
 
+import itertools
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ from vestige.metrics import DISTANCES, METRICS, estimate
 from vestige.metrics.distribution import fade, monte_carlo_error, prompt_error
 
 BY_NAME = {metric.name: metric for metric in (*METRICS, *DISTANCES)}
-SHARES = {"FA": "forget", "RA": "retain", "FA-P": "paraphrase"}
+SHARES = {"FA": "forget", "RA": "retain", "FA-para": "paraphrase"}
 
 
 def split(rng, n_examples, first_cluster):
@@ -50,9 +51,9 @@ def arrays():
 
 
 def examples(arrays, name):
-    model, split, _ = name.split(".")
+    _, split, _ = name.split(".")
     offsets = arrays[f"unlearned.{split}.offsets"]
-    return [list(arrays[name][a:b]) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [list(arrays[name][a:b]) for a, b in itertools.pairwise(offsets)]
 
 
 def mean(values):

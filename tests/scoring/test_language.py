@@ -140,7 +140,7 @@ def test_missing_weights_are_refused_by_name(folder, tmp_path):
     gone = next(name for name in weights if "up_proj" in name)
     del weights[gone]
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match="1 weights are missing .*up_proj"):
+    with pytest.raises(CheckpointError, match=r"1 weights are missing .*up_proj"):
         load_language_model(copy)
 
 

@@ -41,9 +41,7 @@ class Run:
     report: Report
 
 
-def evaluate(
-    config: Config | str | Path, out: str | Path, *, jobs: int = 2, progress: Progress | None = None
-) -> Run:
+def evaluate(config: Config | str | Path, out: str | Path, *, jobs: int = 2, progress: Progress | None = None) -> Run:
     """Score all checkpoints of a configuration, compute every metric, judge models and metrics, write the report.
 
     What the folder's store already has is not scored again, so a run that was stopped goes on where it was.
@@ -200,4 +198,14 @@ def _write_report(report: Report, folder: Path) -> None:
     render(report, folder / "report.html")
 
 
-__all__ = ["Config", "ConfigError", "EvaluationError", "Progress", "Run", "evaluate", "read_config", "score", "write_config"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "EvaluationError",
+    "Progress",
+    "Run",
+    "evaluate",
+    "read_config",
+    "score",
+    "write_config",
+]

@@ -66,7 +66,7 @@ class Models(_Strict):
 
     @model_validator(mode="after")
     def _unique_names(self) -> "Models":
-        names = [model.name for model in (*self.unlearned, *self.controls)]
+        names = [*(m.name for m in self.unlearned), *(m.name for m in self.controls)]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"names must be unique, found twice: {', '.join(repeated)}")
         return self
@@ -78,7 +78,7 @@ class Data(_Strict):
     Attributes:
         forget: what was to be forgotten.
         retain: what was to be kept.
-        paraphrase: forget questions in other words; without it there is no FA-P.
+        paraphrase: forget questions in other words; without it there is no FA-para.
         holdout: never-seen examples like the forget ones, the non-members; without it there is no MIA.
         distance: questions that no metric uses; without it there is no functional distance.
     """
@@ -161,7 +161,9 @@ def write_config(config: Config, path: Path) -> None:
 
 
 def _mistakes(error: ValidationError) -> str:
-    rows = (f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']} (found {e['input']!r:.60})" for e in error.errors())
+    rows = (
+        f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']} (found {e['input']!r:.60})" for e in error.errors()
+    )
     return "; ".join(rows)
 
 

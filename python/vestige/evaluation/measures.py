@@ -101,6 +101,10 @@ class Reader:
         found = ((name, self._find(name, subject, reference)) for name in metric.needs)
         return {name: values for name, values in found if values is not None}
 
+    def truncated(self, subject: Subject) -> NDArray[np.bool_]:
+        """Which of a subject's samples were cut before they ended."""
+        return np.asarray(self._column(subject, "samples", "truncated"), np.bool_)
+
     def _find(self, name: str, subject: Subject, reference: Subject | None) -> NDArray[Any] | None:
         model, split, column = name.split(".")
         if model == "data":
@@ -120,7 +124,7 @@ class Reader:
         if (key, shard) not in self._shards:
             self._shards[key, shard] = self._run.scoring.store.read(key, shard)
         opened = self._shards[key, shard]
-        return opened[column] if column in opened else None
+        return opened.get(column)
 
 
 def verdicts(run: RunPlan, metric: Metric) -> dict[str, Equivalence]:
@@ -143,7 +147,7 @@ def verdicts(run: RunPlan, metric: Metric) -> dict[str, Equivalence]:
 
 
 def verdict_distances(measures: Measures) -> tuple[Metric, ...]:
-    """The distances that verdicts are made by: JS on forget answers, then the functional distance where there is one."""
+    """What verdicts are made by: JS on forget answers, then the functional distance where there is one."""
     return (JS, *(m for m in measures.distances if m is FUNCTIONAL_DISTANCE))
 
 
@@ -152,12 +156,11 @@ def fade_details(run: RunPlan, metric: Metric) -> dict[str, dict[str, float]]:
     reader, judge = Reader(run), _references(run)[0]
     if judge is None:
         return {}
-    return {s.name: _fade_detail(reader.arrays(metric, s, judge), reader, s) for s in run.subjects}
+    return {s.name: _fade_detail(reader.arrays(metric, s, judge), reader.truncated(s)) for s in run.subjects}
 
 
-def _fade_detail(arrays: Arrays, reader: Reader, subject: Subject) -> dict[str, float]:
+def _fade_detail(arrays: Arrays, truncated: NDArray[np.bool_]) -> dict[str, float]:
     ratios = fade_log_ratios(arrays)
-    truncated = reader._column(subject, "samples", "truncated")
     per_prompt = ratios["u"].mean(axis=1) + ratios["r"].mean(axis=1)
     return {
         "FADE Monte-Carlo error": float(np.hypot(monte_carlo_error(ratios["u"]), monte_carlo_error(ratios["r"]))),
@@ -167,5 +170,5 @@ def _fade_detail(arrays: Arrays, reader: Reader, subject: Subject) -> dict[str, 
         "FADE largest prompt's share": float(np.abs(per_prompt).max() / np.abs(per_prompt).sum())
         if np.abs(per_prompt).sum() > 0
         else float("nan"),
-        "truncated samples": float(np.mean(truncated)) if truncated is not None else float("nan"),
+        "truncated samples": float(np.mean(truncated)),
     }

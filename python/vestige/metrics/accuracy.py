@@ -82,7 +82,7 @@ RA = Metric(
     pitfalls="It measures utility: the original model has the best value of all, so it cannot show forgetting.",
 )
 FA_PARAPHRASE = Metric(
-    name="FA-P",
+    name="FA-para",
     title="forget accuracy on paraphrases",
     asks="Does the model give the answers when it is asked in other words?",
     formula="FA on a question template that was never trained on",

@@ -106,7 +106,7 @@ def _functional_values(arrays: Arrays) -> Values:
 
 
 def fade_log_ratios(arrays: Arrays) -> dict[str, NDArray[np.float64]]:
-    """`u`: L_uu - L_ru, `r`: L_rr - L_ur, shape (n_prompts, n_samples), with numbers of tokens `tokens_u`, `tokens_r`."""
+    """`u`: L_uu - L_ru and `r`: L_rr - L_ur, shape (n_prompts, n_samples), and what their other readings need."""
     shape = (len(arrays["data.samples.cluster"]), -1)
     named = {
         "u": np.subtract(arrays["unlearned.samples.log_prob"], arrays["versus.samples.by_reference"]),
@@ -129,9 +129,7 @@ def _fade(arrays: Arrays) -> float:
 
 
 def _fade_per_token(arrays: Arrays) -> float:
-    return float(
-        np.sum(arrays["u"]) / np.sum(arrays["tokens_u"]) + np.sum(arrays["r"]) / np.sum(arrays["tokens_r"])
-    )
+    return float(np.sum(arrays["u"]) / np.sum(arrays["tokens_u"]) + np.sum(arrays["r"]) / np.sum(arrays["tokens_r"]))
 
 
 def _precision(arrays: Arrays) -> float:
@@ -254,7 +252,7 @@ FUNCTIONAL_DISTANCE = Metric(
     summary=_mean_kl,
     source="defined here; the oracle distance of arXiv 2605.02206 is in parameters",
     machinery="output divergence",
-    pitfalls="An output divergence to a retrained model, like JS and FADE: their correlation with it is partly built in.",
+    pitfalls="An output divergence, like JS and FADE: their correlation with it is partly built in.",
 )
 
 METRICS = (JS, FADE, FADE_PER_TOKEN, FADE_PRECISION, FADE_RECALL)

@@ -36,9 +36,7 @@ def estimate(metric: Metric, arrays: Arrays, *, over: str = "clusters", fixed: t
     values = metric.values(arrays)
     if not values.clusters:
         return _without_interval(metric, values)
-    whole = cluster_estimate(
-        metric.summary, values.arrays, values.clusters, scale=metric.scale, over=over, fixed=fixed
-    )
+    whole = cluster_estimate(metric.summary, values.arrays, values.clusters, scale=metric.scale, over=over, fixed=fixed)
     low, high = metric.bounds
     return replace(whole, low=float(np.clip(whole.low, low, high)), high=float(np.clip(whole.high, low, high)))
 

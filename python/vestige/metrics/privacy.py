@@ -62,9 +62,7 @@ def membership_gap(arrays: Arrays) -> float:
 
 def _values(arrays: Arrays) -> Values:
     scores = {
-        split: mean_token_log_prob(
-            arrays[f"unlearned.{split}.token_log_prob"], arrays[f"unlearned.{split}.offsets"]
-        )
+        split: mean_token_log_prob(arrays[f"unlearned.{split}.token_log_prob"], arrays[f"unlearned.{split}.offsets"])
         for split in ("forget", "holdout")
     }
     return Values(scores, {split: arrays[f"data.{split}.cluster"] for split in scores})

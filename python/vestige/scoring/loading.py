@@ -57,13 +57,16 @@ def load_language_model(
 
     folder = checkpoint_folder(checkpoint)
     with quiet_transformers(), _as_checkpoint_error(name or folder.name, folder):
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model, info = loaded
     _refuse_incomplete(name or folder.name, info)
     if not tokenizer.is_fast:
-        raise CheckpointError(f"{folder} has only a slow tokenizer; answers are found by offsets, which need a fast one")
+        raise CheckpointError(
+            f"{folder} has only a slow tokenizer; answers are found by offsets, which need a fast one"
+        )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return LanguageModel(model.to(device).eval(), tokenizer, name or folder.name, folder)
 
@@ -80,13 +83,15 @@ def checkpoint_folder(checkpoint: str | Path) -> Path:
     if folder.is_absolute() or str(checkpoint).startswith(".") or str(checkpoint).count("/") != 1:
         raise CheckpointError(f"no checkpoint folder at {checkpoint}")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(str(checkpoint), allow_patterns=["*.json", "*.safetensors", "*.model", "*.txt"]))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{checkpoint!r} is neither a folder nor a hub model that can be fetched: {reason}") from None
+        raise CheckpointError(
+            f"{checkpoint!r} is neither a folder nor a hub model that can be fetched: {reason}"
+        ) from None
 
 
 def fingerprint(folder: Path) -> str:
@@ -97,7 +102,9 @@ def fingerprint(folder: Path) -> str:
     """
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise CheckpointError(f"{folder} has no .safetensors weights; convert the checkpoint with save_pretrained first")
+        raise CheckpointError(
+            f"{folder} has no .safetensors weights; convert the checkpoint with save_pretrained first"
+        )
     total = hashlib.blake2b(digest_size=16)
     for path in [*weights, folder / "config.json", *sorted(folder.glob("tokenizer*.json"))]:
         total.update(path.name.encode())
@@ -146,5 +153,3 @@ def _file_digest(path: Path) -> bytes:
             return hashlib.file_digest(file, "blake2b").digest()
     except FileNotFoundError:
         raise CheckpointError(f"the checkpoint has no {path.name} (looked in {path.parent})") from None
-
-

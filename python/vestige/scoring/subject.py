@@ -104,7 +104,9 @@ class Plan:
 
     def missing(self, subject: Checkpoint) -> list[str]:
         """Its shards that the store lacks, or has damaged or with other settings."""
-        return [name for name, settings in self.shards(subject).items() if not self.store.has(subject.key, name, settings)]
+        return [
+            name for name, settings in self.shards(subject).items() if not self.store.has(subject.key, name, settings)
+        ]
 
     def load(self, checkpoint: Checkpoint) -> LanguageModel:
         """The checkpoint's model."""
