@@ -46,10 +46,9 @@ def opened(browser, path):
     page.on("pageerror", lambda error: heard.append(f"error: {error}"))
     page.on("console", lambda message: heard.append(f"{message.type}: {message.text}"))
     page.on("dialog", lambda dialog: (heard.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on(
-        "request", lambda request: heard.append(f"request: {request.url}") if request.url != path.as_uri() else None
-    )
+    page.on("request", lambda request: heard.append(f"request: {request.url}"))
     page.goto(path.as_uri())
+    heard.remove(f"request: {path.as_uri()}")
     yield page, heard
     page.close()
 

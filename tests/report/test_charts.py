@@ -52,6 +52,12 @@ def test_one_endless_interval_does_not_squeeze_the_others(report):
     assert plot.axis.high < 100 and plot.rows[0].mark.cut_high
 
 
+def test_of_very_many_models_the_best_are_drawn_and_the_rest_counted(report):
+    many = tuple(replace(report.rows[0], model=f"m{i}", rank=i) for i in range(1, 151))
+    plot = charts.ratio_plot(replace(report, rows=many), 500.0)
+    assert [row.label for row in plot.rows] == [f"m{i}" for i in range(1, 101)] and plot.n_more == 50
+
+
 def test_without_verdicts_there_is_no_ratio_plot(table_report):
     assert charts.ratio_plot(table_report, 500.0) is None
 

@@ -10,7 +10,7 @@ from vestige.stats.estimate import Estimate
 
 def with_verdicts(report, words):
     """The report with the given verdicts on its first models, and no others."""
-    rows = [row for row in contents.ranked(report)][: len(words)]
+    rows = contents.ranked(report)[: len(words)]
     return replace(
         report,
         rows=tuple(

@@ -15,6 +15,7 @@ from vestige.stats.estimate import Estimate
 
 ROW_HEIGHT = 19
 N_BINS = 40
+MAX_PLOTTED = 100  # ranked models; more than that is read in the table
 NICE_STEPS = (1, 2, 5)
 
 
@@ -92,6 +93,7 @@ class RatioPlot:
     x_margin: float
     margin: str
     left_out: tuple[str, ...]
+    n_more: int
 
 
 @dataclass(frozen=True)
@@ -164,14 +166,24 @@ def ratio_plot(report: Report, width: float) -> RatioPlot | None:
     example = contents.first_verdict(report)
     if example is None:
         return None
-    rows = [*contents.ranked(report), *contents.unranked(report)]
+    ranked = contents.ranked(report)
+    rows = [*ranked[:MAX_PLOTTED], *contents.unranked(report)]
     judged = [(row, row.verdict) for row in rows if row.verdict]
     drawn = [(row, verdict) for row, verdict in judged if isfinite(verdict.ratio.value)]
     axis = log_axis([1.0, example.margin, *_reach([verdict for _, verdict in drawn], [row for row, _ in drawn])], width)
     places = tuple(_ratio_row(axis, row, verdict, i) for i, (row, verdict) in enumerate(drawn))
     left_out = tuple(row.model for row, verdict in judged if not isfinite(verdict.ratio.value))
     height = ROW_HEIGHT * len(drawn)
-    return RatioPlot(axis, places, height, axis.x(1.0), axis.x(example.margin), number(example.margin), left_out)
+    return RatioPlot(
+        axis,
+        places,
+        height,
+        axis.x(1.0),
+        axis.x(example.margin),
+        number(example.margin),
+        left_out,
+        max(0, len(ranked) - MAX_PLOTTED),
+    )
 
 
 def _reach(verdicts: Sequence[Equivalence], rows: Sequence[Row]) -> list[float]:

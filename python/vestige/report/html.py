@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +53,13 @@ def _environment() -> "Environment":
     environment.filters |= {
         "number": numbers.number, "with_interval": numbers.with_interval, "p_value": numbers.p_value,
         "percent": numbers.percent, "scope": numbers.scope, "spread": numbers.spread, "listed": summary.listed,
+        "sort_key": view.sort_key,
     }  # fmt: skip
     return environment
 
 
 def _content(report: Report) -> dict[str, Any]:
+    """Everything that the template names; it computes nothing itself."""
     reliability = report.reliability
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
     return {
@@ -76,7 +79,7 @@ def _content(report: Report) -> dict[str, Any]:
         "notes": [row for row in report.rows if row.note],
         "board": view.board(report, MAX_ROWS),
         "with_intervals": any(estimate.has_interval for row in report.rows for estimate in row.scores.values()),
-        "with_floors": any(card.floor[1] == card.floor[1] for card in report.cards),
+        "with_floors": any(not isnan(card.floor[1]) for card in report.cards),
         "glyph": view.GLYPH,
         "orientation": view.ORIENTATION,
         "ratio_plot": charts.ratio_plot(report, RATIO_WIDTH),

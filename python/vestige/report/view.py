@@ -158,14 +158,23 @@ def _ratio_cell(verdict: Equivalence | None) -> Cell:
 def _margin_cell(verdict: Equivalence | None) -> Cell:
     if verdict is None or isnan(verdict.smallest_margin):
         return Cell(DASH, title="undefined: " + (verdict.ratio.reason or "no interval") if verdict else "no verdict")
-    return Cell(number(verdict.smallest_margin), sort=repr(float(verdict.smallest_margin)))
+    return Cell(number(verdict.smallest_margin), sort=sort_key(verdict.smallest_margin))
+
+
+def sort_key(value: float) -> str:
+    """What a cell sorts by in the page's script; empty for an undefined value, which stays last.
+
+    >>> sort_key(0.5), sort_key(float("nan"))
+    ('0.5', '')
+    """
+    return "" if isnan(value) else repr(float(value))
 
 
 def estimate_cell(estimate: Estimate) -> Cell:
     """A value with its interval below it; a dash that says why where the value is undefined."""
     if isnan(estimate.value):
         return Cell(DASH, title=scope(estimate), mark="undefined")
-    return Cell(number(estimate.value), interval(estimate), scope(estimate), repr(float(estimate.value)))
+    return Cell(number(estimate.value), interval(estimate), scope(estimate), sort_key(estimate.value))
 
 
 def _card_part(card: Card) -> Part:
