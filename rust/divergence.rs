@@ -160,7 +160,7 @@ impl Block {
         }
         self.prob[values.len()..n].fill(0.0);
         for (log, prob) in self.log[..n].iter_mut().zip(&self.prob[..n]) {
-            *log = ln(*prob);
+            *log = ln(prob.abs()); // a probability below 0 is an error that `check` reports, not a NaN
         }
         self.extreme = self.prob[..n].iter().fold(self.extreme, |a, b| if *b < a { *b } else { a });
     }

@@ -83,7 +83,7 @@ pub enum Error {
     /// A number of threads that is not a positive integer.
     ThreadCount {
         /// What was passed.
-        seen: String,
+        seen: usize,
     },
 }
 
@@ -126,7 +126,7 @@ impl fmt::Display for Error {
                 write!(f, "a cluster code must lie in 0..{n_units}, but there is {unit}")
             }
             Self::ThreadCount { seen } => {
-                write!(f, "the number of threads must be a positive integer, but it is {seen:?}")
+                write!(f, "the number of threads must be a positive integer, but it is {seen}")
             }
         }
     }

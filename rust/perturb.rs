@@ -96,7 +96,7 @@ fn validate(scores: &[f64], weights: &[f64], n_draws: usize, law: Law) -> Result
     if scores.is_empty() || weights.is_empty() || n_draws == 0 {
         return Err(Error::Empty);
     }
-    if scores.len() % weights.len() != 0 {
+    if !scores.len().is_multiple_of(weights.len()) {
         return Err(Error::LengthMismatch { left: scores.len(), right: weights.len() });
     }
     match law {

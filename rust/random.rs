@@ -50,7 +50,7 @@ impl Stream {
     /// The next 64 random bits.
     #[inline(always)]
     pub fn next_u64(&mut self) -> u64 {
-        u64::from(self.next_u32()) << 32 | u64::from(self.next_u32())
+        (u64::from(self.next_u32()) << 32) | u64::from(self.next_u32())
     }
 
     /// A number within (0, 1): the middle of one of 2^52 equal cells, so never 0 nor 1.
@@ -90,9 +90,9 @@ impl Stream {
 #[inline(always)]
 pub fn draw_indices(stream: &mut Stream, n: usize, mut visit: impl FnMut(usize)) {
     if n <= 1 << 20 {
-        (0..n).for_each(|_| visit((u64::from(stream.next_u32()) * n as u64 >> 32) as usize));
+        (0..n).for_each(|_| visit(((u64::from(stream.next_u32()) * n as u64) >> 32) as usize));
     } else {
-        (0..n).for_each(|_| visit((u128::from(stream.next_u64()) * n as u128 >> 64) as usize));
+        (0..n).for_each(|_| visit(((u128::from(stream.next_u64()) * n as u128) >> 64) as usize));
     }
 }
 

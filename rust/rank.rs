@@ -50,7 +50,7 @@ pub fn spearman_rho(x: &[f64], y: &[f64]) -> Result<f64, Error> {
 pub fn kendall_tau_matrix(columns: &[Vec<f64>]) -> Result<Vec<f64>, Error> {
     let n_items = columns.first().map_or(0, Vec::len);
     let work = 40 * n_items * (usize::BITS - n_items.leading_zeros()) as usize / 8 + 100;
-    matrix(columns, work, |x, y| kendall_tau(x, y))
+    matrix(columns, work, kendall_tau)
 }
 
 /// Spearman's rho of each pair of columns, row-major; a pair leaves out the items that either lacks (NaN).
@@ -59,7 +59,7 @@ pub fn kendall_tau_matrix(columns: &[Vec<f64>]) -> Result<Vec<f64>, Error> {
 /// [`Error::LengthMismatch`] if the columns differ in length.
 pub fn spearman_rho_matrix(columns: &[Vec<f64>]) -> Result<Vec<f64>, Error> {
     let n_items = columns.first().map_or(0, Vec::len);
-    matrix(columns, 50 * n_items, |x, y| spearman_rho(x, y))
+    matrix(columns, 50 * n_items, spearman_rho)
 }
 
 fn matrix(
@@ -97,7 +97,7 @@ pub(crate) fn same_length<T>(x: &[T], y: &[T]) -> Result<(), Error> {
 #[inline(always)]
 pub(crate) fn key(x: f64) -> u64 {
     let bits = (x + 0.0).to_bits();
-    bits ^ ((bits as i64 >> 63) as u64 | 1 << 63)
+    bits ^ ((bits as i64 >> 63) as u64 | (1 << 63))
 }
 
 /// Indices of `x` in ascending order, as one vector for each set of equal values.

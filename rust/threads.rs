@@ -64,24 +64,10 @@ pub fn num_threads() -> usize {
 /// [`Error::ThreadCount`] if it is 0.
 pub fn set_num_threads(n: usize) -> Result<(), Error> {
     if n == 0 {
-        return Err(Error::ThreadCount { seen: n.to_string() });
+        return Err(Error::ThreadCount { seen: n });
     }
     CHOSEN.store(n, Ordering::Relaxed);
     Ok(())
-}
-
-/// Takes the number of threads from `VESTIGE_NUM_THREADS` where that is set.
-///
-/// # Errors
-/// [`Error::ThreadCount`] if it is not a positive integer.
-pub fn set_num_threads_from_environment() -> Result<(), Error> {
-    match std::env::var("VESTIGE_NUM_THREADS") {
-        Ok(text) if !text.is_empty() => {
-            let n = text.trim().parse().map_err(|_| Error::ThreadCount { seen: text.clone() })?;
-            set_num_threads(n)
-        }
-        _ => Ok(()),
-    }
 }
 
 /// `f(0), f(1), … f(n - 1)` in order, on all threads if `nanoseconds` (a guess at the whole work) makes that worth it.

@@ -34,11 +34,6 @@ mod _rust {
 
     type Floats<'py> = Bound<'py, PyArray1<f64>>;
 
-    #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-        Ok(threads::set_num_threads_from_environment()?)
-    }
-
     #[pyfunction]
     fn num_threads() -> usize {
         threads::num_threads()
@@ -144,7 +139,7 @@ mod _rust {
     #[pyfunction]
     fn bootstrap_replicates<'py>(
         py: Python<'py>,
-        samples: Vec<(Vec<Vector<'py, f64>>, Vector<'py, u32>, usize)>,
+        samples: Vec<BorrowedSample<'py>>,
         statistic: &str,
         n_resamples: usize,
         seed: u64,
@@ -157,7 +152,7 @@ mod _rust {
     #[pyfunction]
     fn jackknife_values<'py>(
         py: Python<'py>,
-        samples: Vec<(Vec<Vector<'py, f64>>, Vector<'py, u32>, usize)>,
+        samples: Vec<BorrowedSample<'py>>,
         statistic: &str,
     ) -> PyResult<Vec<Floats<'py>>> {
         let (samples, statistic) = (owned_samples(&samples)?, statistic.parse()?);
@@ -165,8 +160,11 @@ mod _rust {
         Ok(values.into_iter().map(|values| values.into_pyarray(py)).collect())
     }
 
-    fn owned_samples(samples: &[(Vec<Vector<'_, f64>>, Vector<'_, u32>, usize)]) -> PyResult<Vec<Sample>> {
-        let owned = |(columns, units, n_units): &(Vec<Vector<'_, f64>>, Vector<'_, u32>, usize)| {
+    /// Columns, unit of each row, number of units.
+    type BorrowedSample<'py> = (Vec<Vector<'py, f64>>, Vector<'py, u32>, usize);
+
+    fn owned_samples(samples: &[BorrowedSample<'_>]) -> PyResult<Vec<Sample>> {
+        let owned = |(columns, units, n_units): &BorrowedSample<'_>| {
             let columns = columns.iter().map(|c| Ok(slice(c)?.to_vec())).collect::<PyResult<_>>()?;
             Ok(Sample { columns, units: slice(units)?.to_vec(), n_units: *n_units })
         };
@@ -189,6 +187,7 @@ mod _rust {
 
     #[pyfunction]
     #[pyo3(signature = (scores, weights, n_draws, law, draws, return_draws, seed))]
+    #[expect(clippy::too_many_arguments, reason = "the wrapper in Python gives them names and defaults")]
     fn perturb_weights<'py>(
         py: Python<'py>,
         scores: PyReadonlyArray2<'py, f64>,

@@ -36,7 +36,9 @@ def table_pair(p: ArrayLike, q: ArrayLike) -> tuple[Table, Table]:
     """Two tables of one shape and dtype."""
     first, second = table(p, "p"), table(q, "q")
     if first.dtype != second.dtype:
-        raise TypeError(f"`p` and `q` must have one dtype, but have {first.dtype} and {second.dtype}; convert one of them")
+        raise TypeError(
+            f"`p` and `q` must have one dtype, but have {first.dtype} and {second.dtype}; convert one of them"
+        )
     shapes = [t.values.shape[t.is_one_row :] for t in (first, second)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"`p` and `q` must have one shape, but have {shapes[0]} and {shapes[1]}")
@@ -98,7 +100,7 @@ def seed_of(seed: int) -> int:
     return number
 
 
-def to_numpy(x: ArrayLike, name: str) -> NDArray[Any]:
+def to_numpy(x: Any, name: str) -> NDArray[Any]:
     """Any array as a NumPy one, on the memory that it has; bfloat16 keeps its bits (see `_floats`)."""
     if isinstance(x, np.ndarray):
         return x

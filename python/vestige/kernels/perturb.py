@@ -105,7 +105,9 @@ def perturb_weights(
 
 def _check_scores(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
     if scores.shape[1] != weights.size:
-        raise ValueError(f"`weights` must hold one a column of `scores`, but there are {weights.size} for {scores.shape}")
+        raise ValueError(
+            f"`weights` must hold one a column of `scores`, but there are {weights.size} for {scores.shape}"
+        )
     if not np.isfinite(scores).all():
         model, metric = np.argwhere(~np.isfinite(scores))[0]
         raise ValueError(f"`scores` must be finite, but model {model} has {scores[model, metric]} for metric {metric}")
@@ -118,7 +120,9 @@ def _check_scores(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> 
 def _given_draws(draws: ArrayLike, n_metrics: int) -> NDArray[np.float64]:
     given = matrix(draws, "draws", "(n_draws, n_metrics)")
     if given.shape[1] != n_metrics:
-        raise ValueError(f"`draws` must hold one weight for each of {n_metrics} metrics, but its shape is {given.shape}")
+        raise ValueError(
+            f"`draws` must hold one weight for each of {n_metrics} metrics, but its shape is {given.shape}"
+        )
     usable = (np.isfinite(given) & (given >= 0)).all(axis=1) & (given.sum(axis=1) > 0)
     if not usable.all():
         row = int(np.argmin(usable))

@@ -12,7 +12,12 @@ from vestige.kernels._array import count, integers, seed_of, vector, vector_pair
 Statistic = Literal["mean", "roc_auc", "kendall_tau", "spearman_rho"]
 _Sample = tuple[list[NDArray[np.float64]], NDArray[np.uint32], int]
 
-_ARGUMENTS = {"mean": ("x",), "roc_auc": ("positive", "negative"), "kendall_tau": ("x", "y"), "spearman_rho": ("x", "y")}
+_ARGUMENTS = {
+    "mean": ("x",),
+    "roc_auc": ("positive", "negative"),
+    "kendall_tau": ("x", "y"),
+    "spearman_rho": ("x", "y"),
+}
 
 
 def bootstrap_replicates(

@@ -1,5 +1,7 @@
 """How many threads kernels use; results never depend on it."""
 
+import os
+
 from vestige import _rust
 from vestige.kernels._array import count
 
@@ -32,3 +34,14 @@ def num_threads() -> int:
     True
     """
     return _rust.num_threads()
+
+
+def _apply_environment() -> None:
+    text = os.environ.get("VESTIGE_NUM_THREADS", "").strip()
+    if text and not (text.isdecimal() and int(text)):
+        raise ValueError(f"VESTIGE_NUM_THREADS must be a positive integer, but it is {text!r}; change it or unset it")
+    if text:
+        _rust.set_num_threads(int(text))
+
+
+_apply_environment()
