@@ -72,6 +72,7 @@ def unlearned_rows(rng):
             scores=scores(rng, quality), verdict=equivalence(ratio, 1.22, "js_to_retrained"),
             second_verdict=equivalence(ratio * float(np.exp(rng.normal(0, 0.2))), 1.3, "logit_to_retrained"),
             collapsed=quality < 0.2,
+            details={"FADE prompt error": 0.1 * rank, "truncated samples": nan if rank == 3 else 0.02},
         ))  # fmt: skip
     return rows
 

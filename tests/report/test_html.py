@@ -149,6 +149,11 @@ def test_the_heat_map_puts_agreeing_metrics_side_by_side(report):
     assert heat.cells[0][1].text == f"{first.tau[i, j]:.2f}" and f"[{first.low[i, j]:.3f}, " in heat.cells[0][1].title
 
 
+def test_further_numbers_of_models_are_in_a_table_that_folds(page, table_page):
+    assert "Further numbers of 37 models" in page.text and "FADE prompt error" in page.text
+    assert "Further numbers" not in table_page.text
+
+
 def test_a_table_alone_has_no_verdicts_but_labels_and_published_figures(table_page):
     assert "Published figures" in table_page.text and "equivalent (the whole" not in table_page.text
     heads = [data for data in table_page.texts if data in ("dataset", "seed", "verdict", "method")]

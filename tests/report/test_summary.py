@@ -110,8 +110,16 @@ def test_a_control_is_kept_when_it_gets_the_verdict_it_must(report):
     assert contents.control_kept(replace(control, verdict=None)) is None
 
 
+def test_the_original_is_planted_where_its_verdict_is_known(report):
+    rows = tuple(replace(row, expected="different") if row.role == "original" else row for row in report.rows)
+    assert [row.role for row in contents.planted(replace(report, rows=rows))] == ["original", "control", "control"]
+    assert [row.role for row in contents.planted(report)] == ["control", "control"]
+
+
 def test_a_distance_below_every_retrained_seed_is_within_the_floor(report):
     card = replace(report.cards[0], better="lower", retrained=nan, floor=(0.2, 0.4))
     assert [contents.within_floor(card, value) for value in (0.1, 0.3, 0.5, nan)] == [True, True, False, False]
+    itself = replace(card, retrained=1e-12)
+    assert [contents.within_floor(itself, value) for value in (0.1, 0.3, 0.5)] == [True, True, False]
     oriented = replace(card, better="reference", retrained=0.3)
     assert [contents.within_floor(oriented, value) for value in (0.1, 0.3, 0.5)] == [False, True, False]

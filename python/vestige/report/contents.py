@@ -10,6 +10,7 @@ from vestige.stats.estimate import Estimate
 
 MISSING = Estimate(float("nan"), reason="not measured")
 MAIN_METRICS = ("FA", "RA", "MIA", "AD", "JS", "FADE")
+ROUNDING = 1e-9  # a distance of the retrained model to itself is 0 up to this
 SEVERITIES = ("artefact", "warning", "note")
 SEVERITY_MEANING = {
     "artefact": "a number means something else than it seems",
@@ -28,6 +29,11 @@ def unranked(report: Report) -> tuple[Row, ...]:
     """The original, the retrained models and the planted controls, in that order."""
     order = ("original", "retrained", "control")
     return tuple(row for role in order for row in report.rows if row.role == role)
+
+
+def planted(report: Report) -> tuple[Row, ...]:
+    """Models whose verdict is known beforehand: planted controls, and the original where it is one."""
+    return tuple(row for row in unranked(report) if row.role == "control" or row.expected)
 
 
 def distance_cards(report: Report) -> tuple[Card, ...]:
@@ -95,5 +101,5 @@ def within_floor(card: Card, value: float) -> bool:
     low, high = card.floor
     if isnan(value) or isnan(low) or isnan(high):
         return False
-    relative = card.better == "lower" and isnan(card.retrained)
+    relative = card.better == "lower" and (isnan(card.retrained) or card.retrained <= ROUNDING)
     return value <= high if relative else low <= value <= high

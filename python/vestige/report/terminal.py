@@ -117,7 +117,7 @@ def _print_summary(page: _Page, report: Report) -> None:
 
 
 def _print_controls(page: _Page, report: Report) -> None:
-    rows = [row for row in report.rows if row.role == "control" and row.verdict]
+    rows = [row for row in contents.planted(report) if row.verdict]
     if not rows:
         return
     page.heading("Planted controls")
