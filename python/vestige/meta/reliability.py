@@ -15,7 +15,7 @@ from vestige.meta.diagnostics import Evidence, diagnose, worst_first
 from vestige.meta.layout import Layout, lay_out
 from vestige.meta.oracle import track
 from vestige.meta.quality import composite
-from vestige.meta.results import Finding, Reliability
+from vestige.meta.results import Agreement, Finding, Reliability
 from vestige.meta.robustness import robustness
 from vestige.metrics.table import ScoreTable
 
@@ -107,10 +107,15 @@ def _compared(compare: Any, scores: ScoreTable, better: Mapping[str, str] | None
     if compare is None:
         return None
     labels = (*layout.group_columns, *layout.cluster_columns)
-    table = as_table(compare, better=better, distances=(), labels=labels)
+    table = as_table(compare, better=better or _orientations(scores), distances=(), labels=labels)
     if table.metrics != scores.metrics:
         raise TableError(f"the compared table has {', '.join(table.metrics)}, not {', '.join(scores.metrics)}")
     return lay_out(table, layout.group_columns, layout.cluster_columns)
+
+
+def _orientations(table: ScoreTable) -> dict[str, str]:
+    """The orientations of a table as text, so that a second table can be read with them."""
+    return {name: f"reference:{table.reference[name]}" if b == "reference" else b for name, b in table.better.items()}
 
 
 def _flags(collapsed: ArrayLike | None, layout: Layout) -> NDArray[np.bool_] | None:
@@ -137,6 +142,7 @@ def _default(
     second = track(layout, second_distance, collapsed=collapsed, seed=seed) if second_distance else ()
     quality = composite(layout, distance, seed=seed) if distance else None
     weights = quality.weights if quality else dict.fromkeys(layout.metrics, 1 / len(layout.metrics))
+    comparison = agreement(others, seed=seed) if others else None
     evidence = Evidence(layout, within, (*tracking, *second), quality, collapsed, n_retrained)
     return Reliability(
         convention="default",
@@ -151,18 +157,18 @@ def _default(
         second_tracking=second,
         quality=quality,
         robustness=robustness(layout, weights, n_draws=n_draws, seed=seed),
-        comparison=agreement(others, seed=seed) if others else None,
+        comparison=comparison,
         published={},
-        findings=worst_first([*diagnose(evidence), *_findings_of_comparison(others, seed)]),
+        findings=worst_first([*diagnose(evidence), *_findings_of_comparison(others, comparison)]),
         missing=_missing(layout, distance, second_distance, collapsed),
     )
 
 
-def _findings_of_comparison(others: Layout | None, seed: int) -> list[Finding]:
+def _findings_of_comparison(others: Layout | None, comparison: Agreement | None) -> list[Finding]:
     """What is wrong with the second table, said of it by name."""
-    if others is None:
+    if others is None or comparison is None:
         return []
-    found = diagnose(Evidence(others, agreement(others, seed=seed)))
+    found = diagnose(Evidence(others, comparison))
     return [replace(finding, message=f"Compared table: {finding.message}") for finding in found]
 
 

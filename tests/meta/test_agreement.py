@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from vestige.meta.agreement import agreement, mean_tau
+from vestige.meta.layout import lay_out
+from vestige.metrics.table import ScoreTable
+
+
+def mean_tau_reference(scores, groups):
+    """tau-b of each pair in each group by SciPy, averaged over the groups where it is defined."""
+    n = scores.shape[1]
+    out = np.full((n, n), np.nan)
+    for i in range(n):
+        for j in range(n):
+            taus = []
+            for group in np.unique(groups):
+                x, y = scores[groups == group][:, [i, j]].T
+                keep = ~(np.isnan(x) | np.isnan(y))
+                if keep.sum() >= 3 and np.ptp(x[keep]) > 0 and np.ptp(y[keep]) > 0:
+                    taus.append(stats.kendalltau(x[keep], y[keep]).statistic)
+            if taus:
+                out[i, j] = np.mean(taus)
+    return out
+
+
+def scores_with_everything(seed):
+    """Ties, a column constant in one group, missing cells, a group of two rows."""
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 4, (16, 4)).astype(float)
+    groups = np.array([0] * 6 + [1] * 8 + [2] * 2)
+    scores[groups == 0, 1] = 5.0
+    scores[rng.integers(0, 16, 3), 2] = np.nan
+    return scores, groups
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_mean_tau_matches_the_definition(seed):
+    scores, groups = scores_with_everything(seed)
+    np.testing.assert_allclose(mean_tau(scores, groups), mean_tau_reference(scores, groups), rtol=1e-12, atol=1e-12)
+
+
+def blocks_of_metrics(seed=0, n=40):
+    """Two blocks of two metrics that measure one thing each, and one metric of noise."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.normal(size=(2, n))
+    columns = {
+        "a1": first,
+        "b1": second,
+        "a2": first + 0.2 * rng.normal(size=n),
+        "noise": rng.normal(size=n),
+        "b2": second + 0.2 * rng.normal(size=n),
+    }
+    return ScoreTable(tuple(map(str, range(n))), columns, dict.fromkeys(columns, "higher"))
+
+
+def test_metrics_that_measure_one_thing_are_clustered_and_noise_is_not():
+    clusters = agreement(lay_out(blocks_of_metrics())).clusters
+    assert clusters == (("a1", "a2"), ("b1", "b2"), ("noise",))
+
+
+def test_columns_of_noise_are_rarely_merged():
+    merged = 0
+    for seed in range(25):
+        rng = np.random.default_rng([9, seed])
+        columns = {f"m{i}": rng.normal(size=15) for i in range(6)}
+        table = ScoreTable(tuple(map(str, range(15))), columns, dict.fromkeys(columns, "higher"))
+        merged += len(agreement(lay_out(table)).clusters) < 6
+    assert merged <= 4  # 5 % expected
+
+
+def test_intervals_and_p_values_of_a_planted_pair_exclude_nothing_going_on():
+    result = agreement(lay_out(blocks_of_metrics()))
+    assert result.low[0, 2] > 0.5
+    assert result.p[0, 2] < 0.001
+    assert result.low[0, 3] < 0 < result.high[0, 3]
+    for name in ("tau", "low", "high", "p"):
+        matrix = getattr(result, name)
+        np.testing.assert_array_equal(matrix, matrix.T)
+
+
+@given(st.permutations(range(12)))
+@settings(max_examples=6, deadline=None)
+def test_the_order_of_rows_changes_neither_tau_nor_intervals(order):
+    rng = np.random.default_rng(0)
+    columns = {f"m{i}": rng.integers(0, 5, 12).astype(float) for i in range(3)}
+    table = ScoreTable(
+        tuple("abcd" * 3),
+        columns,
+        dict.fromkeys(columns, "lower"),
+        {"dataset": tuple("x" * 4 + "y" * 4 + "z" * 4)},
+    )
+    shuffled = ScoreTable(
+        tuple(table.models[i] for i in order),
+        {name: values[list(order)] for name, values in columns.items()},
+        table.better,
+        {"dataset": tuple(table.labels["dataset"][i] for i in order)},
+    )
+    first, again = (agreement(lay_out(t, ("dataset",), ("dataset",))) for t in (table, shuffled))
+    np.testing.assert_allclose(again.tau, first.tau, atol=1e-12)
+    np.testing.assert_allclose(again.low, first.low, atol=1e-9)
+    np.testing.assert_allclose(again.p, first.p, atol=1e-12)
+    assert first.mean_tau == pytest.approx(again.mean_tau)
+
+
+def test_declaring_the_other_orientation_flips_the_sign():
+    table = blocks_of_metrics()
+    flipped = ScoreTable(table.models, table.columns, {**table.better, "a1": "lower"})
+    assert agreement(lay_out(flipped)).tau[0, 2] == -agreement(lay_out(table)).tau[0, 2]
+
+
+def test_below_three_clusters_there_is_no_interval_and_the_method_says_what_was_done():
+    table = blocks_of_metrics()
+    halves = ScoreTable(table.models, table.columns, table.better, {"half": tuple("ab" * 20)})
+    result = agreement(lay_out(halves, clusters=("half",)))
+    assert np.isnan(result.low).all()
+    assert np.isfinite(result.tau).all()
+    assert "2 halfs" in result.method
+    assert "tau-b" in result.method
+
+
+def test_two_rows_carry_no_evidence():
+    table = ScoreTable(("a", "b"), {"x": np.array([1.0, 2]), "y": np.array([2.0, 1])}, {"x": "higher", "y": "higher"})
+    result = agreement(lay_out(table))
+    assert np.isnan(result.tau).all()
+    assert np.isnan(result.mean_tau)
+    assert result.clusters == (("x",), ("y",))
