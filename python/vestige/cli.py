@@ -14,6 +14,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+EXTRAS = {
+    "torch": "score",
+    "transformers": "score",
+    "safetensors": "score",
+    "sklearn": "metrics",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "pyarrow": "tables",
+}
+"""Optional package to the extra that installs it."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -173,6 +183,10 @@ def _sentence(error: BaseException) -> str:
     from rich.markup import escape
 
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        extra = EXTRAS.get(package, "all")
+        text = f"this needs {package}, which is not installed: pip install 'vestige[{extra}]'"
     if isinstance(error, typer.exceptions.TyperException):
         text = f"{error.format_message()} (see `vestige --help`)"
     if isinstance(error, OSError) and error.strerror:

@@ -12,10 +12,10 @@ from vestige.evaluation import ConfigError, EvaluationError, evaluate, read_conf
 from vestige.scoring.loading import CheckpointError
 
 
-def edited(micro_config, tmp_path, change):
-    """A copy of the micro folder's data and checkpoints with an edited configuration."""
+def edited(micro_run, tmp_path, change):
+    """A copy of the micro folder, its store included, with an edited configuration."""
     folder = tmp_path / "run"
-    shutil.copytree(micro_config.parent, folder, ignore=shutil.ignore_patterns("store", "tables", "report.*"))
+    shutil.copytree(micro_run.folder, folder, ignore=shutil.ignore_patterns("tables", "report.*"))
     raw = yaml.safe_load((folder / "config.yaml").read_text())
     change(raw, folder)
     (folder / "config.yaml").write_text(yaml.safe_dump(raw))
@@ -77,29 +77,29 @@ def test_a_damaged_shard_is_scored_again(micro_run, micro_config, tmp_path):
     assert shard.read_bytes() == whole
 
 
-def test_a_checkpoint_of_ones_own_goes_into_the_configuration(micro_config, tmp_path):
+def test_a_checkpoint_of_ones_own_goes_into_the_configuration(micro_run, tmp_path):
     def add(raw, _folder):
         raw["models"]["unlearned"].append({"name": "mine", "path": "checkpoints/GA-3", "method": "mine"})
 
-    run = evaluate(edited(micro_config, tmp_path, add), tmp_path / "run", jobs=1)
+    run = evaluate(edited(micro_run, tmp_path, add), tmp_path / "run", jobs=1)
     mine, twin = (next(r for r in run.report.rows if r.model == name) for name in ("mine", "GA@3"))
     assert {n: e.value for n, e in mine.scores.items()} == {n: e.value for n, e in twin.scores.items()}
 
 
-def test_without_retrained_models_what_needs_none_is_computed_and_the_rest_named(micro_config, tmp_path):
+def test_without_retrained_models_what_needs_none_is_computed_and_the_rest_named(micro_run, tmp_path):
     def drop(raw, _folder):
         raw["models"]["retrained"] = []
         raw["models"]["controls"] = []
         del raw["data"]["distance"], raw["data"]["paraphrase"]
 
-    report = evaluate(edited(micro_config, tmp_path, drop), tmp_path / "run", jobs=1).report
+    report = evaluate(edited(micro_run, tmp_path, drop), tmp_path / "run", jobs=1).report
     assert {card.name for card in report.cards} == {"FA", "RA", "MIA", "|MIA-.5|"}
     assert all(row.verdict is None for row in report.rows)
     missing = next(f for f in report.findings if f.code == "metrics_missing")
     assert "JS needs versus.forget.js" in missing.message
 
 
-def test_a_broken_model_is_named_and_the_others_are_kept(micro_config, tmp_path):
+def test_a_broken_model_is_named_and_the_others_are_kept(micro_run, tmp_path):
     def spoil(_raw, folder):
         from safetensors.torch import load_file, save_file
 
@@ -109,24 +109,28 @@ def test_a_broken_model_is_named_and_the_others_are_kept(micro_config, tmp_path)
             tensor.fill_(float("nan"))
         save_file(weights, path, metadata={"format": "pt"})
 
-    config = edited(micro_config, tmp_path, spoil)
+    config = edited(micro_run, tmp_path, spoil)
     with pytest.raises(EvaluationError, match=r"1 of 10 models could not be scored: GA@12: NaN or infinite logits"):
         evaluate(config, config.parent, jobs=1)
+    shutil.rmtree(config.parent / "store")
+    with pytest.raises(EvaluationError, match=r"Scores of the others are kept"):
+        score(config, config.parent, jobs=2)
     kept = {path.parent.name.rsplit("-", 1)[0] for path in (config.parent / "store").rglob("retain.safetensors")}
-    assert {"GA@3", "SSD@30", "original", "retrained-2"} <= kept and "GA@12" not in kept
+    assert {"GA@3", "SSD@30", "original", "retrained-2"} <= kept
+    assert "GA@12" not in kept
 
 
-def test_another_tokenizer_is_refused_before_anything_is_scored(micro_config, tmp_path):
+def test_another_tokenizer_is_refused_before_anything_is_scored(micro_run, tmp_path):
     def swap(_raw, folder):
         path = folder / "checkpoints" / "GA-3" / "tokenizer.json"
         parts = json.loads(path.read_text())
         parts["model"]["merges"] = parts["model"]["merges"][:-1]
         path.write_text(json.dumps(parts))
 
-    config = edited(micro_config, tmp_path, swap)
+    config = edited(micro_run, tmp_path, swap)
     with pytest.raises(CheckpointError, match="GA@3 and original have different tokenizers"):
         evaluate(config, config.parent, jobs=1)
-    assert not (config.parent / "store").exists()
+    assert not (config.parent / "report.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def _refuse_overlong(model: LanguageModel, sequences: Sequence[Tokens]) -> None:
 
 
 def _refuse_nan(model: LanguageModel, batch: _Batch, rows: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
-    bad: NDArray[np.bool_] = (np.isnan(batch.logits) | np.isposinf(batch.logits)).any(axis=1)
+    bad = np.logical_or(np.isnan(batch.logits), np.isposinf(batch.logits)).max(axis=1)
     if bad.any():
         example = int(np.searchsorted(offsets, rows[bad][0], side="right")) - 1
         raise ScoringError(

@@ -1,0 +1,83 @@
+"""Results of open-unlearning: its `*_EVAL.json` files as a table, with no model and no GPU.
+
+Layout: locuslab/open-unlearning, src/evals/base.py and src/evals/metrics/, commit d3d7cf9: a file maps each metric to
+`{"agg_value": number, "value_by_index": {index: {...}}}`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vestige.data.tables import TableError, table_from_columns
+from vestige.metrics import ScoreTable
+
+
+def read_evaluations(files: Mapping[str, str | Path], *, better: Mapping[str, str]) -> ScoreTable:
+    """The summaries of several models as a table that `vestige.reliability` takes.
+
+    Args:
+        files: model name to its `*_EVAL.json`.
+        better: metric to "higher", "lower" or "reference:VALUE"; only these metrics are read.
+
+    Returns:
+        One row a model; a metric that a file lacks is NaN.
+
+    Raises:
+        TableError: if a file cannot be read or is of another layout, or no file has a metric.
+
+    Source: locuslab/open-unlearning, src/evals/base.py.
+    """
+    evaluations = {name: _read(Path(path)) for name, path in files.items()}
+    for metric in better:
+        if not any(metric in evaluation for evaluation in evaluations.values()):
+            known = sorted(set().union(*evaluations.values()))
+            raise TableError(f"no file has metric {metric!r}; there are {', '.join(known)}")
+    columns: dict[str, list[Any]] = {"model": list(evaluations)}
+    for metric in better:
+        columns[metric] = [_summary(evaluation, metric) for evaluation in evaluations.values()]
+    return table_from_columns(columns, better=better)
+
+
+def values_by_index(file: str | Path, metric: str, field: str) -> dict[str, float]:
+    """One number an example, by its index in the data set, for paired comparison of two models.
+
+    Args:
+        file: an `*_EVAL.json`.
+        metric: for example "forget_Q_A_Prob".
+        field: the number in each entry, for example "prob" or "avg_loss".
+
+    Returns:
+        Index to value; examples that were skipped (None) are left out.
+
+    Raises:
+        TableError: if the file, the metric or the field is not there.
+
+    Source: as `read_evaluations`.
+    """
+    evaluation = _read(Path(file))
+    if metric not in evaluation:
+        raise TableError(f"{file} has no metric {metric!r}; it has {', '.join(sorted(evaluation))}")
+    rows = {index: row for index, row in evaluation[metric].get("value_by_index", {}).items() if row is not None}
+    if not rows or not all(isinstance(row, dict) and field in row for row in rows.values()):
+        raise TableError(f"{file}: {metric!r} has no {field!r} by index")
+    return {index: float(row[field]) for index, row in rows.items() if row[field] is not None}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TableError(f"no evaluation at {path}") from None
+    except ValueError as error:
+        raise TableError(f"{path} is not JSON: {error}") from None
+    if not isinstance(content, dict) or not all(isinstance(v, dict) and "agg_value" in v for v in content.values()):
+        raise TableError(f"{path} is no evaluation of open-unlearning: every metric needs an `agg_value`")
+    return content
+
+
+def _summary(evaluation: Mapping[str, Any], metric: str) -> float:
+    value = evaluation.get(metric, {}).get("agg_value")
+    return float("nan") if value is None else float(np.asarray(value))

@@ -1,0 +1,138 @@
+"""What a person at a terminal meets: help that teaches, one sentence for a mistake, exit codes that scripts can use."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+TABLE = """model,method,FA,RA,distance
+a,x,0.0,0.5,3
+b,x,0.1,0.9,1
+c,y,0.5,0.7,2
+d,y,0.3,0.2,4
+e,z,0.4,0.8,1.5
+f,z,0.2,0.6,2.5
+"""
+BETTER = ("--better", "FA=lower,RA=higher", "--distance", "distance")
+
+
+def vestige(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-c", "from vestige.cli import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "100"},
+        **options,
+    )
+
+
+def refused(result, *words):
+    """Exit code 2, one sentence, no traceback."""
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in result.stderr + result.stdout
+    for word in words:
+        assert word in " ".join(result.stderr.split()), result.stderr
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def test_help_names_every_command():
+    shown = vestige("--help").stdout
+    for command in ("demo", "evaluate", "score", "reliability", "report", "metrics"):
+        assert command in shown
+
+
+def test_a_table_is_judged_and_written_in_both_forms(table, tmp_path):
+    page, data = tmp_path / "page.html", tmp_path / "report.json"
+    result = vestige("reliability", table, *BETTER, "--clusters", "method", "--html", page, "--json", data)
+    assert result.returncode == 0, result.stderr
+    assert "Kendall's tau" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 100
+    assert "\x1b" not in result.stdout
+    assert json.loads(data.read_text())["schema"] == "vestige.report/1"
+    assert "<table" in page.read_text()
+
+
+def test_a_report_can_be_shown_again(table, tmp_path):
+    data = tmp_path / "report.json"
+    first = vestige("reliability", table, *BETTER, "--json", data).stdout
+    again = vestige("report", data).stdout
+    assert again.strip() and again.strip() in first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("reliability", "none.csv", *BETTER), ("none.csv",)),
+        (("reliability", "TABLE", "--better", "FA=lower", "--distance", "distance"), ("RA", "--better")),
+        (("reliability", "TABLE", "--better", "FA=lower,RA=higher,XY=lower"), ("XY",)),
+        (("reliability", "TABLE", "--better", "FA"), ("FA",)),
+        (("reliability", "TABLE", *BETTER, "--clusters", "nothing"), ("nothing",)),
+        (("reliability", "TABLE", *BETTER, "--convention", "mine"), ("mine", "published")),
+        (("reliability", "TABLE", *BETTER, "--convention", "published"), ("published",)),
+        (("evaluate", "none.yaml"), ("no configuration at",)),
+        (("score", "none.yaml"), ("no configuration at",)),
+        (("report", "none"), ("none",)),
+        (("metrics", "XY"), ("unknown metric", "FA")),
+        (("demo", "--jobs", "0"), ("--jobs",)),
+        (("reliability", "TABLE", "--beter", "FA=lower"), ("--beter",)),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(table, tmp_path, arguments, words):
+    refused(vestige(*(table if a == "TABLE" else a for a in arguments), cwd=tmp_path), *words)
+
+
+def test_an_empty_forget_set_is_refused_before_anything_is_loaded(micro_run, tmp_path):
+    folder = shutil.copytree(micro_run.folder, tmp_path / "run")
+    (folder / "data" / "forget.jsonl").write_text("\n")
+    refused(vestige("evaluate", folder / "config.yaml"), "forget.jsonl", "holds no examples")
+
+
+def test_missing_weights_are_refused_and_nothing_is_lost(micro_run, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(micro_run.folder, tmp_path / "run")
+    weights = folder / "checkpoints" / "GA-3" / "model.safetensors"
+    tensors = load_file(weights)
+    del tensors[sorted(tensors)[-1]]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    stored = {path: path.read_bytes() for path in (folder / "store").rglob("*") if path.is_file()}
+    refused(vestige("evaluate", folder / "config.yaml", "--jobs", "1"), "GA@3", "weights are missing", "are kept")
+    assert all(path.read_bytes() == content for path, content in stored.items())
+
+
+def test_a_missing_checkpoint_is_named(micro_run, tmp_path):
+    folder = shutil.copytree(micro_run.folder, tmp_path / "run")
+    shutil.rmtree(folder / "checkpoints" / "SSD-30")
+    refused(vestige("evaluate", folder / "config.yaml"), "SSD@30", "neither a folder nor a hub model")
+
+
+def test_a_finished_run_is_evaluated_again_from_its_store(micro_run):
+    result = vestige("evaluate", micro_run.folder / "config.yaml")
+    assert result.returncode == 0, result.stderr
+    assert "Planted controls" in result.stdout
+    assert (micro_run.folder / "report.html").stat().st_size > 0
+    config = yaml.safe_load((micro_run.folder / "config.yaml").read_text())
+    assert not Path(config["models"]["original"]).is_absolute()
+
+
+def test_the_catalogue_prints_every_card():
+    from vestige.metrics import DISTANCES, METRICS
+
+    listed = vestige("metrics").stdout
+    for metric in (*METRICS, *DISTANCES):
+        assert metric.name in listed
+    card = " ".join(vestige("metrics", "FADE").stdout.split())
+    assert "L_uu - L_ru" in card and "arXiv 2510.12981" in card
