@@ -74,6 +74,14 @@ def test_tracking_by_construction_is_said(report):
     assert text.startswith("JS tracks closeness to retraining by js_to_retrained, partly by construction")
 
 
+def test_where_nothing_tracks_that_is_said_in_a_whole_sentence(report):
+    entries = tuple(replace(entry, verdict="no evidence") for entry in report.reliability.tracking)
+    judged = replace(report.reliability, tracking=entries, second_tracking=())
+    assert summary.sentences(replace(report, reliability=judged))[3] == (
+        "No metric is shown to track closeness to retraining by js_to_retrained (p adjusted over 10 metrics)."
+    )
+
+
 def test_without_a_distance_that_is_said(report):
     bare = replace(report, reliability=replace(report.reliability, tracking=(), second_tracking=(), quality=None))
     assert summary.sentences(bare)[-1].startswith("Without a distance to a retrained model")

@@ -228,7 +228,7 @@ def _histogram(entry: Robustness, shares: np.ndarray, top: float, axis: Axis, he
     first = sorted(entry.selection_frequency.items(), key=lambda item: -item[1])[:3]
     return Histogram(
         entry.law, axis, bars, height, percent(top), axis.x(0.0 if isnan(entry.tau_mean) else entry.tau_mean),
-        int(np.isnan(entry.tau).sum()), tuple((name, percent(share)) for name, share in first),
+        int(np.isnan(entry.tau).sum()), tuple((name, percent(share)) for name, share in first if share > 0),
     )  # fmt: skip
 
 

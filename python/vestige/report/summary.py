@@ -120,7 +120,10 @@ def _tracking_sentence(reliability: Reliability) -> str:
     if not reliability.tracking:
         return "Without a distance to a retrained model, nothing can be said on whether the metrics track it."
     family = reliability.tracking[0].family
-    first = f"{_tracking_words(reliability.tracking)} (p adjusted over {counted(family, 'metric')})"
+    words = _tracking_words(reliability.tracking)
+    # Only our own word is capitalised: names of metrics stay as they are.
+    words = f"N{words[1:]}" if words.startswith("no metric ") else words
+    first = f"{words} (p adjusted over {counted(family, 'metric')})"
     if not reliability.second_tracking:
         return f"{first}."
     second = reliability.second_tracking[0].distance

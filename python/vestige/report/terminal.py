@@ -141,7 +141,8 @@ def _print_ranking(page: _Page, report: Report) -> None:
     shown = rows if len(rows) <= MAX_ROWS else rows[:MAX_ROWS]
     judged = contents.first_verdict(report) is not None
     labels = list(dict.fromkeys(key for row in rows for key in row.labels))
-    page.heading(f"Ranking by {report.ranked_by}")
+    page.heading("Ranking")
+    page.line(f"By {report.ranked_by}.")
     columns = [_Column("#", right=True), _Column("model", folds=True), *(_Column(name, folds=True) for name in labels)]
     columns += [_Column("verdict"), _Column("ratio")] if judged else []
     cells = [_ranking_cells(row, labels, judged) for row in (*shown, *contents.unranked(report))]

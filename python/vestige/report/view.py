@@ -60,12 +60,13 @@ class Board:
 
 @dataclass(frozen=True)
 class Heat:
-    """A matrix of tau as coloured cells; `cells` has None on the diagonal."""
+    """A matrix of tau as coloured cells; `cells` has None on the diagonal, `agreeing` the clusters of two and more."""
 
     title: str
     metrics: tuple[str, ...]
     cells: tuple[tuple[Cell | None, ...], ...]
     agreement: Agreement
+    agreeing: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,8 @@ def heat(agreement: Agreement, title: str) -> Heat:
     order = order if sorted(order) == sorted(agreement.metrics) else list(agreement.metrics)
     at = [agreement.metrics.index(name) for name in order]
     cells = tuple(tuple(None if i == j else _heat_cell(agreement, i, j) for j in at) for i in at)
-    return Heat(title, tuple(order), cells, agreement)
+    agreeing = tuple(cluster for cluster in agreement.clusters if len(cluster) > 1)
+    return Heat(title, tuple(order), cells, agreement, agreeing)
 
 
 def _heat_cell(agreement: Agreement, i: int, j: int) -> Cell:
