@@ -80,7 +80,7 @@ def test_a_perfect_order_counts_as_half_a_swap_short_of_it():
 
 
 def test_good_metrics_get_weight_and_the_composite_holds_on_held_out_benchmarks():
-    quality = composite(benchmarks({"good": 4.0, "noise": 0.0, "bad": -0.5}), "gap")
+    quality = composite(benchmarks({"good": 4.0, "noise": 0.0, "bad": -4.0}, n_methods=12), "gap")
     assert quality.weights["good"] > 0.5 > quality.weights["noise"] >= quality.weights["bad"]
     assert quality.weights["bad"] == pytest.approx(1 / 6)
     assert sum(quality.weights.values()) == pytest.approx(1)

@@ -25,10 +25,15 @@ TAU_DIFFERENCE = 0.1
 BETWEEN_SHARE = 0.8
 # The unimodal table of arXiv 2605.02206 has distances of 7e6 beside 25: 2.7e5 times the median.
 DIVERGED = 1e5
+# Scores within [-1, 1] do not diverge, however small their median.
+DIVERGED_ABOVE = 1.0
 # Dropping collapsed checkpoints moved tau(FA, AD) by .3 in every text run of `demo.md`.
 COLLAPSE_SHIFT = 0.2
 # At 3 and 4 clusters a 95 % interval of rho .5 is over 1 wide in simulation.
 FEW_CLUSTERS = 5
+
+# A sentence with more pairs than this is read by nobody.
+MOST_LISTED = 8
 
 _SEVERITIES = ("artefact", "warning", "note")
 
@@ -160,8 +165,8 @@ def _index_order(evidence: Evidence) -> Iterator[Finding]:
     pairs = [(i, j) for i, j in zip(*np.triu_indices(len(names), 1), strict=True) if moved[i, j]]
     if not pairs:
         return
-    listed = ", ".join(
-        f"{names[i]}-{names[j]} {by_order[i, j]:+.2f} (tau-b {_or_undefined(tau[i, j])})" for i, j in pairs
+    listed = _listed(
+        [f"{names[i]}-{names[j]} {by_order[i, j]:+.2f} (tau-b {_or_undefined(tau[i, j])})" for i, j in pairs]
     )
     yield Finding(
         "index_order_tau",
@@ -172,6 +177,16 @@ def _index_order(evidence: Evidence) -> Iterator[Finding]:
         {f"{names[i]}-{names[j]} by row order": float(by_order[i, j]) for i, j in pairs}
         | {f"{names[i]}-{names[j]} tau-b": float(tau[i, j]) for i, j in pairs},
     )
+
+
+def _listed(parts: list[str]) -> str:
+    """The first parts of a list that may be hundreds long; all of them are in the evidence."""
+    more = f" and {len(parts) - MOST_LISTED} more" if len(parts) > MOST_LISTED else ""
+    return ", ".join(parts[:MOST_LISTED]) + more
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p {value:.3f}"
 
 
 def _or_undefined(value: float) -> str:
@@ -200,9 +215,9 @@ def _between_group_only(evidence: Evidence) -> Iterator[Finding]:
             "between_group_only",
             "artefact",
             (entry.metric, entry.distance),
-            f"{entry.metric} correlates with closeness over all rows (rho {entry.rho.value:+.3f}, p {naive:.3f} as if "
+            f"{entry.metric} correlates with closeness over all rows (rho {entry.rho.value:+.3f}, {_p(naive)} as if "
             f"rows were independent), but {entry.between_share:.0%} of its variance lies between "
-            f"{_stratum_words(evidence.layout)} and within them there is no evidence (p {entry.p:.3f}): it compares "
+            f"{_stratum_words(evidence.layout)} and within them there is no evidence ({_p(entry.p)}): it compares "
             f"{_stratum_words(evidence.layout)}, not models.",
             {"rho": entry.rho.value, "naive_p": naive, "between_share": entry.between_share, "p": entry.p},
         )
@@ -221,8 +236,8 @@ def _orientation_contradicted(evidence: Evidence) -> Iterator[Finding]:
             "warning",
             (entry.metric, entry.distance),
             f"{entry.metric} is declared better where it is {evidence.layout.table.better[entry.metric]}, yet models "
-            f"that it calls better lie farther from the retrained one (rho {entry.rho}; relabelling p "
-            f"{entry.p:.3f}). Either the orientation or the metric is wrong for these models.",
+            f"that it calls better lie farther from the retrained one (rho {entry.rho}; relabelling "
+            f"{_p(entry.p)}). Either the orientation or the metric is wrong for these models.",
             {"rho": entry.rho.value, "low": entry.rho.low, "high": entry.rho.high, "p": entry.p},
         )
 
@@ -245,7 +260,9 @@ def _diverged(evidence: Evidence) -> Iterator[Finding]:
     for name, values in table.columns.items():
         size = np.abs(values)
         median = float(np.nanmedian(size))
-        rows = np.flatnonzero(size > DIVERGED * median) if median > 0 else np.empty(0, dtype=np.int64)
+        rows = (
+            np.flatnonzero(size > max(DIVERGED * median, DIVERGED_ABOVE)) if median > 0 else np.empty(0, dtype=np.int64)
+        )
         if len(rows):
             largest = float(size[rows].max())
             yield Finding(
@@ -334,7 +351,7 @@ def _collapse(evidence: Evidence) -> Iterator[Finding]:
     pairs = [(i, j) for i, j in zip(*np.triu_indices(len(names), 1), strict=True) if moved[i, j]]
     if not pairs:
         return
-    listed = ", ".join(f"{names[i]}-{names[j]} {before[i, j]:+.2f} to {after[i, j]:+.2f}" for i, j in pairs)
+    listed = _listed([f"{names[i]}-{names[j]} {before[i, j]:+.2f} to {after[i, j]:+.2f}" for i, j in pairs])
     yield Finding(
         "collapse_drives_agreement",
         "warning",
