@@ -5,21 +5,15 @@
 
 use std::str::FromStr;
 
+use crate::distribution::{BLOCK, Block};
 use crate::error::unknown;
-use crate::likelihood::row_logsumexp;
-use crate::math::{exp, ln, ln_1p};
+use crate::lanes::{self, LANES};
+use crate::likelihood::shift_of;
+use crate::math::ln_1p;
+use crate::simd::{self, Kernel};
 use crate::{Error, Real, Rows, threads};
 
-/// What the numbers of a table are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Space {
-    /// Natural-log probabilities, at most 0.
-    LogProbs,
-    /// Unnormalised scores; a row's softmax is meant.
-    Logits,
-    /// Probabilities, summing to 1.
-    Probs,
-}
+pub use crate::distribution::Space;
 
 /// A divergence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,19 +24,6 @@ pub enum Kind {
     Js,
     /// Total variation, `½ Σ |p - q|`: 0 to 1, symmetric.
     Tv,
-}
-
-impl FromStr for Space {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        match name {
-            "log_probs" => Ok(Self::LogProbs),
-            "logits" => Ok(Self::Logits),
-            "probs" => Ok(Self::Probs),
-            _ => Err(unknown("space", name, "\"log_probs\", \"logits\" or \"probs\"")),
-        }
-    }
 }
 
 impl FromStr for Kind {
@@ -58,15 +39,6 @@ impl FromStr for Kind {
     }
 }
 
-/// How far above 0 rounding may leave a log-probability.
-const LOG_PROB_TOLERANCE: f64 = 1e-4;
-
-/// Classes that are brought into `f64` together: four buffers of this size stay in the first-level cache.
-const BLOCK: usize = 128;
-
-/// Classes that are summed side by side, so that a sum has one order on every machine.
-const LANES: usize = 8;
-
 /// The divergences asked for, one vector of `n_rows` values for each of `kinds`, in one pass over memory.
 ///
 /// # Errors
@@ -75,24 +47,30 @@ const LANES: usize = 8;
 /// probabilities are needed, so not for [`Kind::Kl`] of log-probabilities alone.
 pub fn divergences<T: Real>(p: Rows<T>, q: Rows<T>, kinds: &[Kind], space: Space) -> Result<Vec<Vec<f64>>, Error> {
     p.same_shape(&q)?;
-    let work = match (kinds.contains(&Kind::Js), kinds.contains(&Kind::Tv)) {
-        (true, _) => row_divergences::<T, true, true>,
-        (false, true) => row_divergences::<T, true, false>,
-        (false, false) => row_divergences::<T, false, false>,
-    };
-    let rows = threads::map_rows((p.n_rows(), p.n_classes()), 4, |row| work(p.row(row), q.row(row), space, row))?;
+    let rows = match (kinds.contains(&Kind::Js), kinds.contains(&Kind::Tv)) {
+        (true, _) => by_row::<T, true, true>(p, q, space),
+        (false, true) => by_row::<T, true, false>(p, q, space),
+        (false, false) => by_row::<T, false, false>(p, q, space),
+    }?;
     Ok(kinds.iter().map(|kind| rows.iter().map(|row| row.value(*kind)).collect()).collect())
 }
 
-/// What one pass over a pair of rows adds up.
-#[derive(Default)]
-struct Sums {
-    kl: [f64; LANES],
-    js: [f64; LANES],
-    tv: [f64; LANES],
-    p: [f64; LANES],
-    q: [f64; LANES],
-    nans: [f64; LANES],
+fn by_row<T: Real, const Q: bool, const JS: bool>(
+    p: Rows<T>,
+    q: Rows<T>,
+    space: Space,
+) -> Result<Vec<RowDivergences>, Error> {
+    threads::map_rows((p.n_rows(), p.n_classes()), 4, |row| {
+        simd::widest(Pair::<T, Q, JS> { p: p.row(row), q: q.row(row), space, row })
+    })
+}
+
+/// A pair of rows. `Q`: whether the probabilities of `q` are needed; `JS`: whether the Jensen–Shannon sum is.
+struct Pair<'a, T, const Q: bool, const JS: bool> {
+    p: &'a [T],
+    q: &'a [T],
+    space: Space,
+    row: usize,
 }
 
 /// The divergences of one pair of rows.
@@ -114,162 +92,95 @@ impl RowDivergences {
     }
 }
 
-/// One block of a row in `f64`: probabilities with their logarithms.
-struct Block {
-    log: [f64; BLOCK],
-    prob: [f64; BLOCK],
-    extreme: f64,
+/// What one pass over a pair of rows adds up.
+#[derive(Default)]
+struct Sums {
+    kl: [f64; LANES],
+    js: [f64; LANES],
+    tv: [f64; LANES],
+    p: [f64; LANES],
+    q: [f64; LANES],
+    nans: [f64; LANES],
 }
 
-impl Block {
-    fn new(space: Space) -> Self {
-        let extreme = if space == Space::Probs { f64::INFINITY } else { f64::NEG_INFINITY };
-        Self { log: [0.0; BLOCK], prob: [0.0; BLOCK], extreme }
-    }
-
-    /// Reads `values`, filling up to whole lanes with probability 0; `shift` is the row's log-sum-exp.
-    #[inline(always)]
-    fn read<T: Real, const PROB: bool>(&mut self, values: &[T], space: Space, shift: f64) -> usize {
-        let n = values.len().next_multiple_of(LANES);
-        if space == Space::Probs {
-            self.read_probs(values, n)
-        } else {
-            self.read_logs(values, n, shift)
-        }
-        if PROB && space != Space::Probs {
-            for (prob, log) in self.prob[..n].iter_mut().zip(&self.log[..n]) {
-                *prob = exp(*log);
-            }
-        }
-        n
-    }
+impl<T: Real, const Q: bool, const JS: bool> Kernel for Pair<'_, T, Q, JS> {
+    type Output = Result<RowDivergences, Error>;
 
     #[inline(always)]
-    fn read_logs<T: Real>(&mut self, values: &[T], n: usize, shift: f64) {
-        for (log, value) in self.log.iter_mut().zip(values) {
-            *log = value.widen() - shift;
+    fn run(self) -> Self::Output {
+        let Self { p, q, space, row } = self;
+        let (mut block_p, mut block_q) = (Block::new(space, shift_of(p, space)), Block::new(space, shift_of(q, space)));
+        let mut sums = Sums::default();
+        for (p, q) in p.chunks(BLOCK).zip(q.chunks(BLOCK)) {
+            let n = block_p.read::<T, true>(p);
+            block_q.read::<T, Q>(q);
+            sums.add::<Q, JS>(&block_p, &block_q, n);
         }
-        self.log[values.len()..n].fill(f64::NEG_INFINITY);
-        self.extreme = self.log[..n].iter().fold(self.extreme, |a, b| if *b > a { *b } else { a });
-    }
-
-    #[inline(always)]
-    fn read_probs<T: Real>(&mut self, values: &[T], n: usize) {
-        for (prob, value) in self.prob.iter_mut().zip(values) {
-            *prob = value.widen();
+        if lanes::total(&sums.nans) > 0.0 {
+            return Ok(RowDivergences::UNDEFINED);
         }
-        self.prob[values.len()..n].fill(0.0);
-        for (log, prob) in self.log[..n].iter_mut().zip(&self.prob[..n]) {
-            *log = ln(prob.abs()); // a probability below 0 is an error that `check` reports, not a NaN
-        }
-        self.extreme = self.prob[..n].iter().fold(self.extreme, |a, b| if *b < a { *b } else { a });
+        block_p.check::<T>("p", row, Some(lanes::total(&sums.p)))?;
+        block_q.check::<T>("q", row, (Q || space == Space::Probs).then(|| lanes::total(&sums.q)))?;
+        Ok(sums.divergences())
     }
-}
-
-/// `Q`: whether the probabilities of `q` are needed; `JS`: whether its sum is.
-fn row_divergences<T: Real, const Q: bool, const JS: bool>(
-    p: &[T],
-    q: &[T],
-    space: Space,
-    row: usize,
-) -> Result<RowDivergences, Error> {
-    let shift = |x: &[T]| if space == Space::Logits { row_logsumexp(x) } else { 0.0 };
-    let (shift_p, shift_q) = (shift(p), shift(q));
-    let (mut block_p, mut block_q, mut sums) = (Block::new(space), Block::new(space), Sums::default());
-    for (p, q) in p.chunks(BLOCK).zip(q.chunks(BLOCK)) {
-        let n = block_p.read::<T, true>(p, space, shift_p);
-        block_q.read::<T, Q>(q, space, shift_q);
-        sums.add::<Q, JS>(&block_p, &block_q, n);
-    }
-    if total(&sums.nans) > 0.0 {
-        return Ok(RowDivergences::UNDEFINED);
-    }
-    check::<T>("p", row, space, block_p.extreme, Some(total(&sums.p)))?;
-    check::<T>("q", row, space, block_q.extreme, (Q || space == Space::Probs).then(|| total(&sums.q)))?;
-    Ok(sums.divergences())
 }
 
 impl Sums {
     #[inline(always)]
     fn add<const Q: bool, const JS: bool>(&mut self, p: &Block, q: &Block, n: usize) {
-        for start in (0..n).step_by(LANES) {
-            for lane in 0..LANES {
-                let i = start + lane;
-                self.add_class::<Q, JS>(lane, (p.prob[i], p.log[i]), (q.prob[i], q.log[i]));
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn add_class<const Q: bool, const JS: bool>(
-        &mut self,
-        lane: usize,
-        (p, log_p): (f64, f64),
-        (q, log_q): (f64, f64),
-    ) {
-        let ratio = log_p - log_q;
-        self.nans[lane] += if log_p.is_nan() | log_q.is_nan() { 1.0 } else { 0.0 };
-        self.p[lane] += p;
-        self.q[lane] += q;
-        self.kl[lane] += kl_term(p, log_p, ratio);
+        add_terms(&mut self.nans, p, q, n, |p, q| if p.log.is_nan() | q.log.is_nan() { 1.0 } else { 0.0 });
+        add_terms(&mut self.kl, p, q, n, kl_term);
+        lanes::add(&mut self.p, &p.prob[..n]);
+        lanes::add(&mut self.q, &q.prob[..n]);
         if Q {
-            self.tv[lane] += (p - q).abs();
+            add_terms(&mut self.tv, p, q, n, |p, q| (p.prob - q.prob).abs());
         }
         if JS {
-            self.js[lane] += js_term(p, q, ratio);
+            add_terms(&mut self.js, p, q, n, js_term);
         }
     }
 
     fn divergences(&self) -> RowDivergences {
-        let js = (0.5 * total(&self.js)).clamp(0.0, std::f64::consts::LN_2);
-        let tv = (0.5 * total(&self.tv)).min(1.0);
-        RowDivergences { kl: total(&self.kl).max(0.0), js, tv } // rounding can leave -1e-17 for nearly equal rows
+        let kl = lanes::total(&self.kl).max(0.0); // rounding can leave -1e-17 for nearly equal rows
+        let js = (0.5 * lanes::total(&self.js)).clamp(0.0, std::f64::consts::LN_2);
+        RowDivergences { kl, js, tv: (0.5 * lanes::total(&self.tv)).min(1.0) }
     }
+}
+
+/// A class's probability and its logarithm.
+#[derive(Clone, Copy)]
+struct Class {
+    prob: f64,
+    log: f64,
+}
+
+/// Adds `term` of each of the first `n` classes to its lane: one loop to compute, which becomes SIMD, and one to add.
+#[inline(always)]
+fn add_terms(sums: &mut [f64; LANES], p: &Block, q: &Block, n: usize, term: impl Fn(Class, Class) -> f64) {
+    let mut terms = [0.0; BLOCK];
+    let (p_prob, p_log, q_prob, q_log) = (&p.prob[..n], &p.log[..n], &q.prob[..n], &q.log[..n]);
+    for (i, value) in terms[..n].iter_mut().enumerate() {
+        *value = term(Class { prob: p_prob[i], log: p_log[i] }, Class { prob: q_prob[i], log: q_log[i] });
+    }
+    lanes::add(sums, &terms[..n]);
 }
 
 /// `p ln(p / q)`: 0 where `p` is 0, infinite where only `q` is 0.
 #[inline(always)]
-fn kl_term(p: f64, log_p: f64, ratio: f64) -> f64 {
-    let term = if ratio == f64::INFINITY { f64::INFINITY } else { p * ratio };
-    if log_p == f64::NEG_INFINITY { 0.0 } else { term }
+fn kl_term(p: Class, q: Class) -> f64 {
+    let ratio = p.log - q.log;
+    let term = if ratio == f64::INFINITY { f64::INFINITY } else { p.prob * ratio };
+    if p.log == f64::NEG_INFINITY { 0.0 } else { term }
 }
 
 /// `p ln(p / m) + q ln(q / m)`, written with the ratio `w` of the smaller to the larger so that equal classes give exactly 0.
 #[inline(always)]
-fn js_term(p: f64, q: f64, ratio: f64) -> f64 {
-    let (large, small) = if p > q { (p, q) } else { (q, p) };
+fn js_term(p: Class, q: Class) -> f64 {
+    let (large, small) = if p.prob > q.prob { (p.prob, q.prob) } else { (q.prob, p.prob) };
     let w = if large > 0.0 { small / large } else { 1.0 };
-    let distance = if ratio.abs() < 800.0 { ratio.abs() } else { 800.0 }; // beyond that w is 0
+    let distance = (p.log - q.log).abs();
+    let distance = if distance < 800.0 { distance } else { 800.0 }; // beyond that w is 0
     large * (-(1.0 + w) * ln_1p(-0.5 * (1.0 - w)) - w * distance)
-}
-
-#[inline(always)]
-fn total(lanes: &[f64; LANES]) -> f64 {
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
-}
-
-/// Fails if a row is not in `space`; `extreme` is its largest logarithm, or its smallest probability.
-pub(crate) fn check<T: Real>(
-    argument: &'static str,
-    row: usize,
-    space: Space,
-    extreme: f64,
-    sum: Option<f64>,
-) -> Result<(), Error> {
-    match space {
-        Space::LogProbs if extreme > LOG_PROB_TOLERANCE => {
-            return Err(Error::PositiveLogProb { argument, row, largest: extreme });
-        }
-        Space::Probs if extreme < 0.0 => {
-            return Err(Error::NegativeProbability { argument, row, smallest: extreme });
-        }
-        _ => {}
-    }
-    match sum {
-        Some(sum) if (sum - 1.0).abs() > T::SUM_TOLERANCE => Err(Error::NotNormalised { argument, row, sum }),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

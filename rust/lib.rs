@@ -3,6 +3,7 @@
 //! Kernels take slices and return values or an [`Error`]; they know nothing of Python. Sums are kept in `f64`
 //! whatever the storage, every reduction has a fixed order, and so results are the same for any number of threads.
 
+pub mod distribution;
 pub mod divergence;
 pub mod error;
 pub mod likelihood;
@@ -15,9 +16,11 @@ pub mod rows;
 pub mod threads;
 pub mod two_sample;
 
+mod lanes;
 mod math;
 #[cfg(feature = "python")]
 mod python;
+mod simd;
 
 pub use error::Error;
 pub use real::Real;

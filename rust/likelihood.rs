@@ -1,19 +1,19 @@
 //! Likelihoods of rows of logits, in nats.
 
-use crate::divergence::{Space, check};
-use crate::math::{exp, ln};
+use crate::distribution::{BLOCK, Block, Space};
+use crate::lanes::{self, LANES};
+use crate::math::exp;
+use crate::simd::{self, Kernel};
 use crate::{Error, Real, Rows, threads};
 
 /// Token id that marks a row without a target, as in PyTorch's losses.
 pub const IGNORED_TOKEN: i64 = -100;
 
-/// Values that are summed side by side, so that a sum has one order on every machine.
-const LANES: usize = 8;
-
 /// `ln Σ exp(logits)` of each row.
 pub fn logsumexp<T: Real>(logits: Rows<T>) -> Vec<f64> {
     let shape = (logits.n_rows(), logits.n_classes());
-    threads::map_rows(shape, 2, |row| Ok(row_logsumexp(logits.row(row)))).expect("a log-sum-exp cannot fail")
+    threads::map_rows(shape, 2, |row| Ok(simd::widest(RowLogsumexp(logits.row(row)))))
+        .expect("a log-sum-exp cannot fail")
 }
 
 /// Log-probability of each row's token; NaN where the token is [`IGNORED_TOKEN`].
@@ -33,7 +33,7 @@ pub fn token_log_probs<T: Real>(logits: Rows<T>, tokens: &[i64]) -> Result<Vec<f
         let logits = logits.row(row);
         let class = usize::try_from(token).ok().filter(|class| *class < n_classes);
         let class = class.ok_or(Error::TokenOutOfRange { row, token, n_classes })?;
-        Ok(logits[class].widen() - row_logsumexp(logits))
+        Ok(logits[class].widen() - simd::widest(RowLogsumexp(logits)))
     })
 }
 
@@ -42,58 +42,85 @@ pub fn token_log_probs<T: Real>(logits: Rows<T>, tokens: &[i64]) -> Result<Vec<f
 /// # Errors
 /// [`Error::PositiveLogProb`], [`Error::NegativeProbability`] or [`Error::NotNormalised`] for the first row not in `space`.
 pub fn entropy<T: Real>(p: Rows<T>, space: Space) -> Result<Vec<f64>, Error> {
-    threads::map_rows((p.n_rows(), p.n_classes()), 3, |row| row_entropy(p.row(row), space, row))
+    threads::map_rows((p.n_rows(), p.n_classes()), 3, |row| simd::widest(RowEntropy { values: p.row(row), space, row }))
 }
 
-fn row_entropy<T: Real>(values: &[T], space: Space, row: usize) -> Result<f64, Error> {
-    let shift = if space == Space::Logits { row_logsumexp(values) } else { 0.0 };
-    let pair = |x: &T| match space {
-        Space::Probs => (x.widen(), ln(x.widen())),
-        _ => (exp(x.widen() - shift), x.widen() - shift),
-    };
-    let minus_p_ln_p = |x: &T| match pair(x) {
-        (_, f64::NEG_INFINITY) => 0.0,
-        (p, log_p) => -p * log_p,
-    };
-    let entropy = lane_sum(values, minus_p_ln_p);
-    let sum = lane_sum(values, |x| pair(x).0);
-    if sum.is_nan() {
-        return Ok(f64::NAN);
+struct RowEntropy<'a, T> {
+    values: &'a [T],
+    space: Space,
+    row: usize,
+}
+
+impl<T: Real> Kernel for RowEntropy<'_, T> {
+    type Output = Result<f64, Error>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let Self { values, space, row } = self;
+        let mut block = Block::new(space, shift_of(values, space));
+        let (mut entropy, mut sum, mut terms) = ([0.0; LANES], [0.0; LANES], [0.0; BLOCK]);
+        for values in values.chunks(BLOCK) {
+            let n = block.read::<T, true>(values);
+            for ((term, prob), log) in terms[..n].iter_mut().zip(&block.prob[..n]).zip(&block.log[..n]) {
+                *term = if *log == f64::NEG_INFINITY { 0.0 } else { -prob * log };
+            }
+            lanes::add(&mut entropy, &terms[..n]);
+            lanes::add(&mut sum, &block.prob[..n]);
+        }
+        let sum = lanes::total(&sum);
+        if sum.is_nan() {
+            return Ok(f64::NAN);
+        }
+        block.check::<T>("p", row, Some(sum))?;
+        Ok(lanes::total(&entropy).max(0.0)) // a log-probability a rounding above 0 gives less than nothing
     }
-    let extreme = if space == Space::Probs { -maximum(values, |x| -x) } else { maximum(values, |x| x) };
-    check::<T>("p", row, space, extreme, Some(sum))?;
-    Ok(entropy.max(0.0)) // a log-probability a rounding above 0 gives less than nothing
+}
+
+/// What to take off a row's values to make them logarithms of probabilities.
+#[inline(always)]
+pub(crate) fn shift_of<T: Real>(values: &[T], space: Space) -> f64 {
+    if space == Space::Logits { row_logsumexp(values) } else { 0.0 }
+}
+
+struct RowLogsumexp<'a, T>(&'a [T]);
+
+impl<T: Real> Kernel for RowLogsumexp<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        row_logsumexp(self.0)
+    }
 }
 
 /// `ln Σ exp(values)`: NaN if a value is NaN, infinite if one is, `-inf` if all are `-inf`.
-pub(crate) fn row_logsumexp<T: Real>(values: &[T]) -> f64 {
-    let largest = maximum(values, |x| x);
+#[inline(always)]
+fn row_logsumexp<T: Real>(values: &[T]) -> f64 {
+    let largest = row_maximum(values);
     if largest.is_infinite() {
-        return lane_sum(values, |x| if x.widen().is_nan() { f64::NAN } else { 0.0 }) + largest;
+        return if values.iter().any(|x| x.widen().is_nan()) { f64::NAN } else { largest };
     }
-    largest + ln(lane_sum(values, |x| exp(x.widen() - largest)))
+    let (mut sum, mut terms) = ([0.0; LANES], [0.0; BLOCK]);
+    for values in values.chunks(BLOCK) {
+        let n = values.len().next_multiple_of(LANES);
+        terms[values.len()..n].fill(0.0);
+        terms.iter_mut().zip(values).for_each(|(term, value)| *term = exp(value.widen() - largest));
+        lanes::add(&mut sum, &terms[..n]);
+    }
+    largest + lanes::total(&sum).ln()
 }
 
-/// Largest of `f(value)`, passing over NaN.
-fn maximum<T: Real>(values: &[T], f: impl Fn(f64) -> f64) -> f64 {
-    let mut lanes = [f64::NEG_INFINITY; LANES];
-    for chunk in values.chunks(LANES) {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            let value = f(value.widen());
-            *lane = if value > *lane { value } else { *lane };
-        }
+/// Largest value, passing over NaN.
+#[inline(always)]
+fn row_maximum<T: Real>(values: &[T]) -> f64 {
+    let (mut lanes, mut terms) = ([f64::NEG_INFINITY; LANES], [0.0; BLOCK]);
+    for values in values.chunks(BLOCK) {
+        let n = values.len().next_multiple_of(LANES);
+        terms[values.len()..n].fill(f64::NEG_INFINITY);
+        terms.iter_mut().zip(values).for_each(|(term, value)| *term = value.widen());
+        lanes::raise(&mut lanes, &terms[..n]);
     }
-    lanes.into_iter().fold(f64::NEG_INFINITY, f64::max)
-}
-
-fn lane_sum<T>(values: &[T], f: impl Fn(&T) -> f64) -> f64 {
-    let mut lanes = [0.0; LANES];
-    for chunk in values.chunks(LANES) {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += f(value);
-        }
-    }
-    lanes.iter().sum()
+    lanes::largest(&lanes)
 }
 
 #[cfg(test)]
