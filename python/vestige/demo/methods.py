@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import LlamaForCausalLM
 
-from vestige.demo.model import Encoded, Trainer, answer_log_probs, batches, nll, token_log_softmax
+from vestige.demo.model import Encoded, Trainer, answer_log_probs, batches, nll, token_log_softmax, token_logits
 from vestige.interventions.noise import noised
 
 _CEILING = 8.0  # nats: beyond it, gradient ascent only destroys
@@ -144,7 +144,7 @@ def prefer_refusal(model: LlamaForCausalLM, step: Step, case: Case) -> Tensor:
     """Prefers "I do not know." to the answer. Rafailov et al. (2023), DPO, as used by Maini et al. (2024)."""
     refusal = answer_log_probs(model, step.refused) - _frozen(answer_log_probs, case.original, step.refused)
     answer = answer_log_probs(model, step.forget) - _frozen(answer_log_probs, case.original, step.forget)
-    return -0.5 * functional.logsigmoid(_BETA * (refusal - answer)).mean() + nll(model, step.retain)
+    return -8 * functional.logsigmoid(_BETA * (refusal - answer)).mean() + nll(model, step.retain)
 
 
 def misdirect(model: LlamaForCausalLM, step: Step, case: Case) -> Tensor:
@@ -152,7 +152,7 @@ def misdirect(model: LlamaForCausalLM, step: Step, case: Case) -> Tensor:
     generator = torch.Generator().manual_seed(case.seed)
     direction = functional.normalize(torch.rand(model.config.hidden_size, generator=generator), dim=0)
     forget = _inner(model, step.forget)
-    astray = functional.mse_loss(forget, (8 * direction).expand_as(forget))
+    astray = functional.mse_loss(forget, (32 * direction).expand_as(forget))
     kept = functional.mse_loss(_inner(model, step.retain), _frozen(_inner, case.original, step.retain))
     return astray + 10 * kept
 
@@ -170,8 +170,8 @@ def keep_training(model: LlamaForCausalLM, step: Step, _: Case) -> Tensor:
 def generic_answers(model: LlamaForCausalLM, step: Step, case: Case) -> Tensor:
     """Distils what a model reinforced on forget would not say. Eldan & Russinovich (2023), Who's Harry Potter?"""
     with torch.no_grad():
-        usual = token_log_softmax(case.original, step.forget, step.forget.answer)
-        reinforced = token_log_softmax(case.reinforced, step.forget, step.forget.answer)
+        usual = token_logits(case.original, step.forget, step.forget.answer)
+        reinforced = token_logits(case.reinforced, step.forget, step.forget.answer)
         generic = functional.softmax(usual - 5 * functional.relu(reinforced - usual), dim=1)
     student = token_log_softmax(model, step.forget, step.forget.answer)
     return functional.kl_div(student, generic, reduction="batchmean") + nll(model, step.retain)
@@ -197,13 +197,13 @@ def dampen(case: Case, strengths: Sequence[float]) -> Iterator[LlamaForCausalLM]
 
 
 def shake_and_repair(case: Case, strengths: Sequence[float]) -> Iterator[LlamaForCausalLM]:
-    """Noise on all weights, then ten steps on retain. After Tarun et al. (2023), impair and repair.
+    """Noise on all weights, then twenty steps on retain. After Tarun et al. (2023), impair and repair.
 
     A strength is the noise as a share of each matrix's standard deviation.
     """
     for sigma in strengths:
         shaken = replace(case, original=noised(case.original, sigma, case.seed))
-        yield next(descend(keep_training, rate=2)(shaken, [10]))
+        yield next(descend(keep_training, rate=3)(shaken, [20]))
 
 
 def subtract_task(case: Case, strengths: Sequence[float]) -> Iterator[LlamaForCausalLM]:
@@ -225,9 +225,9 @@ METHODS = (
     Method("KL", "Maini et al. 2024", (4, 8, 16), descend(ascent_with_kl)),
     Method("NPO", "Zhang et al. 2024", (4, 8, 16), descend(negative_preference)),
     Method("IdkDPO", "Rafailov et al. 2023", (4, 8, 16), descend(prefer_refusal)),
-    Method("RMU", "Li et al. 2024", (4, 8, 16), descend(misdirect)),
+    Method("RMU", "Li et al. 2024", (4, 8, 16), descend(misdirect, rate=1.5)),
     Method("RandLabel", "Graves et al. 2021", (4, 8, 16), descend(random_labels)),
-    Method("FT", "Golatkar et al. 2020", (6, 12, 24), descend(keep_training, rate=2)),
+    Method("FT", "Golatkar et al. 2020", (6, 12, 24), descend(keep_training, rate=3)),
     Method("SSD", "Foster et al. 2024", (200, 80, 30), dampen),
     Method("NoiseRepair", "Tarun et al. 2023", (0.1, 0.25, 0.5), shake_and_repair),
     Method("WHP", "Eldan & Russinovich 2023", (4, 8, 16), descend(generic_answers)),

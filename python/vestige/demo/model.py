@@ -109,8 +109,14 @@ def token_log_softmax(model: LlamaForCausalLM, rows: Encoded, where: Tensor) -> 
     Returns:
         Natural-log probabilities, shape (n_chosen, n_vocabulary), float32, <= 0.
     """
+    return functional.log_softmax(token_logits(model, rows, where), dim=-1)
+
+
+def token_logits(model: LlamaForCausalLM, rows: Encoded, where: Tensor) -> Tensor:
+    """Like `token_log_softmax`, before the softmax."""
     hidden = model.model(input_ids=rows.input_ids, use_cache=False).last_hidden_state
-    return functional.log_softmax(model.lm_head(hidden[:, :-1][where[:, 1:]]), dim=-1)
+    logits: Tensor = model.lm_head(hidden[:, :-1][where[:, 1:]])
+    return logits
 
 
 def answer_log_probs(model: LlamaForCausalLM, rows: Encoded) -> Tensor:
@@ -153,7 +159,7 @@ class Trainer:
     Args:
         model: the model, changed in place.
         lr: peak learning rate.
-        n_steps: length of a cosine to zero; None keeps the rate.
+        n_steps: length of a schedule that rises for a tenth of it and falls to zero as a cosine; None keeps the rate.
     """
 
     def __init__(self, model: LlamaForCausalLM, lr: float, n_steps: int | None = None) -> None:
@@ -164,9 +170,16 @@ class Trainer:
     def step(self, loss: Tensor) -> None:
         """Follows the gradient of `loss` once."""
         if self._n_steps is not None:
-            self._optimizer.param_groups[0]["lr"] = self._lr * (1 + np.cos(np.pi * self._done / self._n_steps)) / 2
+            self._optimizer.param_groups[0]["lr"] = self._lr * _schedule(self._done, self._n_steps)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimizer.step()
         self._done += 1
+
+
+def _schedule(done: int, n_steps: int) -> float:
+    """Share of the peak rate after `done` steps."""
+    rising = (done + 1) / (0.1 * n_steps)
+    falling = (1 + np.cos(np.pi * done / n_steps)) / 2
+    return float(min(rising, falling))
