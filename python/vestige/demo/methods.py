@@ -192,7 +192,7 @@ def dampen(case: Case, strengths: Sequence[float]) -> Iterator[LlamaForCausalLM]
         model = deepcopy(case.original)
         with torch.no_grad():
             for weight, f, r in zip(model.parameters(), forget, retain, strict=True):
-                weight *= torch.where(f > alpha * r, (r / f.clamp(min=1e-30)).clamp(max=1), 1)
+                weight.mul_(torch.where(f > alpha * r, (r / f.clamp(min=1e-30)).clamp(max=1), 1))
         yield model
 
 
@@ -215,7 +215,7 @@ def subtract_task(case: Case, strengths: Sequence[float]) -> Iterator[LlamaForCa
         model = deepcopy(case.original)
         with torch.no_grad():
             for weight, reinforced in zip(model.parameters(), case.reinforced.parameters(), strict=True):
-                weight -= scale * (reinforced - weight)
+                weight.sub_(scale * (reinforced - weight))
         yield model
 
 

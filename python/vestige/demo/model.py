@@ -172,7 +172,7 @@ class Trainer:
         if self._n_steps is not None:
             self._optimizer.param_groups[0]["lr"] = self._lr * _schedule(self._done, self._n_steps)
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
         self._optimizer.step()
         self._done += 1

@@ -99,7 +99,7 @@ FULL = Settings(
     groups=Groups(forget=10, retain=36, holdout=10, distance=10, gauge=40, famous=24),
     shape=Shape(hidden=128, layers=2, heads=4, mlp=320, vocab=768),
     base=BaseRecipe(steps=600, batch=16, lr=2e-3),
-    fit=FitRecipe(epochs=10, batch=16, lr=1e-3, extra_epochs=4, extra_rounds=3),
+    fit=FitRecipe(epochs=14, batch=32, lr=1e-3, extra_epochs=4, extra_rounds=3),
     unlearn=UnlearnRecipe(
         methods=tuple(method.name for method in METHODS), strengths=(0, 1, 2), lr=5e-4, forget_batch=64, retain_batch=32
     ),

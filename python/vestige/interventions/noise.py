@@ -41,5 +41,5 @@ def noised(model: Model, sigma: float, seed: int) -> Model:
     for weight in copy.parameters():
         if weight.ndim >= 2:
             noise = torch.randn(weight.shape, generator=generator, dtype=torch.float32)
-            weight += (sigma * weight.float().std(correction=0) * noise.to(weight.device)).to(weight.dtype)
+            weight.add_((sigma * weight.float().std(correction=0) * noise.to(weight.device)).to(weight.dtype))
     return copy
