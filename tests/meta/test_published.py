@@ -24,6 +24,7 @@ PUBLISHED = {
     "weight MIA": 0.303680831,
     "perturbation tau mean": 0.6466667,
     "perturbation tau sd": 0.2617038,
+    "perturbation tau mean, exp(-AD / 100)": 0.350,
 }
 UQS = {"gradient_ascent": 0.6448, "random_labels": 0.6306, "salun": 0.6173, "finetune_retain": 0.5957}
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 from math import isnan, nan
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from scipy.special import stdtr
 from vestige.meta.agreement import mean_tau, metric_clusters
 from vestige.meta.diagnostics import index_order_tau, naive_p, worst_first
 from vestige.meta.layout import Layout
-from vestige.meta.quality import fold_labels, fold_mean, rank_fisher
+from vestige.meta.quality import fold_labels, fold_mean, fold_name, rank_fisher
 from vestige.meta.results import Agreement, Finding, Quality, Reliability, Robustness
 from vestige.meta.robustness import perturbed
 from vestige.metrics.table import ScoreTable
@@ -27,6 +28,7 @@ Floats = NDArray[np.float64]
 METRICS = ("FA", "RA", "MIA", "AD", "JS")
 _SIGNS = np.array([-1.0, 1.0, -1.0, -1.0, -1.0])
 _SMALLEST_WEIGHT = 0.01
+AdTerm = Literal["1 / (1 + AD)", "exp(-AD / 100)"]
 _N_DRAWS, _SEED = 100, 42
 
 
@@ -145,14 +147,17 @@ def learn_weights(scores: Floats, closeness: Floats) -> Floats:
     return weights
 
 
-def parts(raw: Floats) -> Floats:
-    """The five terms of the score, higher is better: 1 - FA, RA, 1 - MIA, 1 / (1 + AD), 1 - min(JS, 1).
+def parts(raw: Floats, ad_term: AdTerm = "1 / (1 + AD)") -> Floats:
+    """The five terms of the score, higher is better: 1 - FA, RA, 1 - MIA, a falling function of AD, 1 - min(JS, 1).
+
+    The released code has two such functions; "1 / (1 + AD)" made the published tables.
 
     >>> parts(np.array([[0.25, 0.5, 0.25, 1.0, 2.0]])).tolist()
     [[0.75, 0.5, 0.75, 0.5, 0.0]]
     """
     fa, ra, mia, ad, js = raw.T
-    return np.column_stack([1 - fa, ra, 1 - mia, 1 / (1 + ad), 1 - np.minimum(js, 1.0)])
+    closeness = 1 / (1 + ad) if ad_term == "1 / (1 + AD)" else np.exp(-ad / 100)
+    return np.column_stack([1 - fa, ra, 1 - mia, closeness, 1 - np.minimum(js, 1.0)])
 
 
 def _quality(layout: Layout, closeness: Floats, seed: int) -> Quality:
@@ -175,7 +180,7 @@ def _quality(layout: Layout, closeness: Floats, seed: int) -> Quality:
             "1 / (1 + AD) and 1 - min(JS, 1); in-sample"
         ),
         weights=_named(weights),
-        weights_by_fold={_fold_name(layout, folds, fold): _named(w) for fold, w in by_fold.items()},
+        weights_by_fold={fold_name(layout, folds, fold): _named(w) for fold, w in by_fold.items()},
         scores=terms @ weights,
         rho_in_sample=correlation_estimate(terms @ weights, closeness, clusters=clusters, over=layout.over),
         rho_held_out=fold_mean(held_out(by_fold), n=n, over=over),
@@ -189,13 +194,6 @@ def _named(weights: Floats) -> dict[str, float]:
     return {name: float(weight) for name, weight in zip(METRICS, weights, strict=True)}
 
 
-def _fold_name(layout: Layout, folds: NDArray[np.int64], fold: int) -> str:
-    row = int(np.flatnonzero(folds == fold)[0])
-    if folds is not layout.strata:
-        return f"fold {fold + 1}"
-    return " ".join(layout.table.labels[name][row] for name in layout.stratum_columns)
-
-
 def _item_means(table: ScoreTable) -> tuple[tuple[str, ...], Floats]:
     """Methods and their mean raw values over all rows."""
     models = np.array(table.models)
@@ -203,13 +201,13 @@ def _item_means(table: ScoreTable) -> tuple[tuple[str, ...], Floats]:
     return items, np.array([np.nanmean(_raw(table)[models == item], axis=0) for item in items])
 
 
-def _perturbation(table: ScoreTable, weights: Mapping[str, float]) -> Robustness:
+def _perturbation(table: ScoreTable, weights: Mapping[str, float], ad_term: AdTerm = "1 / (1 + AD)") -> Robustness:
     """Methods ranked by their mean raw values under weightings anywhere on the simplex."""
     items, means = _item_means(table)
     # The legacy generator is what the published draws came from.
     draws = np.random.RandomState(_SEED).dirichlet(np.ones(len(METRICS)), _N_DRAWS)
     vector = np.array([weights[name] for name in METRICS])
-    return perturbed(items, parts(means), vector, "simplex", n_draws=_N_DRAWS, draws=draws)
+    return perturbed(items, parts(means, ad_term), vector, "simplex", n_draws=_N_DRAWS, draws=draws)
 
 
 def _figures(
@@ -228,7 +226,9 @@ def _figures(
         figures |= {f"rho {name}": rho.value, f"p {name}": naive_p(rho.value, rho.n)}
         figures[f"weight {name}"] = quality.weights[name]
     figures |= _mean_taus(layout, others)
+    other = _perturbation(layout.table, quality.weights, "exp(-AD / 100)")
     figures |= {"perturbation tau mean": drawn.tau_mean, "perturbation tau sd": drawn.tau_sd}
+    figures["perturbation tau mean, exp(-AD / 100)"] = other.tau_mean
     items, means = _item_means(layout.table)
     scores = parts(means) @ np.array([quality.weights[name] for name in METRICS])
     return figures | {f"UQS {item}": float(score) for item, score in zip(items, scores, strict=True)}
@@ -280,13 +280,15 @@ def _weights_contrast(default: Reliability, figures: Mapping[str, float]) -> Fin
 
 def _perturbation_contrast(default: Reliability, figures: Mapping[str, float]) -> Finding:
     mean, sd = figures["perturbation tau mean"], figures["perturbation tau sd"]
-    others = ", ".join(f"{entry.law} {entry.tau_mean:.2f}" for entry in default.robustness)
+    other = figures["perturbation tau mean, exp(-AD / 100)"]
+    laws = ", ".join(f"{entry.law} {entry.tau_mean:.2f}" for entry in default.robustness)
     n_items = default.robustness[0].n_items
     return Finding(
         "published_perturbation",
         "warning",
         (),
         f"Published: tau {mean:.3f} +- {sd:.3f} over weightings drawn anywhere on the simplex, on {n_items} method "
-        f"means; the spread is over weightings and no uncertainty. On ranks within groups the laws give {others}.",
-        {"tau_mean": mean, "tau_sd": sd, "items": n_items},
+        f"means; the spread is over weightings and no uncertainty. With the other function of AD in the released "
+        f"code, exp(-AD / 100), it is {other:.3f}. On ranks within groups the laws give {laws}.",
+        {"tau_mean": mean, "tau_sd": sd, "tau_mean_other_term": other, "items": n_items},
     )

@@ -55,7 +55,7 @@ def composite(layout: Layout, distance: str, *, seed: int = 0) -> Quality:
             f"equal; judged on {len(by_fold)} held-out folds ({names}), each ranked alone, averaged on the Fisher scale"
         ),
         weights=_named(layout, weights),
-        weights_by_fold={_fold_name(layout, folds, fold): _named(layout, w) for fold, w in by_fold.items()},
+        weights_by_fold={fold_name(layout, folds, fold): _named(layout, w) for fold, w in by_fold.items()},
         scores=weighted(rank, weights),
         rho_in_sample=judged.estimate(dict.fromkeys(by_fold, weights)),
         rho_held_out=judged.estimate(by_fold),
@@ -86,7 +86,8 @@ def fold_labels(layout: Layout, seed: int) -> tuple[Ids, str]:
     return dealt[cluster].astype(np.int64), f"{layout.over} dealt by seed"
 
 
-def _fold_name(layout: Layout, folds: Ids, fold: int) -> str:
+def fold_name(layout: Layout, folds: Ids, fold: int) -> str:
+    """Name of a fold: its benchmark, or its number where clusters were dealt."""
     if folds is not layout.strata:
         return f"fold {fold + 1}"
     row = int(np.flatnonzero(folds == fold)[0])

@@ -15,7 +15,10 @@ Floats = NDArray[np.float64]
 
 # Two rows always correlate perfectly, so they carry no evidence.
 FEWEST_ROWS = 3
-_STATISTIC: Mapping[Kind, str] = {"spearman": "spearman_rho", "kendall": "kendall_tau"}
+_STATISTIC: Mapping[Kind, Literal["spearman_rho", "kendall_tau"]] = {
+    "spearman": "spearman_rho",
+    "kendall": "kendall_tau",
+}
 
 
 def correlation_estimate(

@@ -111,7 +111,8 @@ def _centred_ranks(values: Floats) -> Floats:
 
 
 def _permutation_mean(x: Floats, y: Floats, members: list[NDArray[np.intp]]) -> Floats:
-    return np.sum([len(rows) * x[rows].mean(axis=0) * y[rows].mean() for rows in members], axis=0)
+    mean: Floats = np.sum([len(rows) * x[rows].mean(axis=0) * y[rows].mean() for rows in members], axis=0)
+    return mean
 
 
 def _permutation_sd(x: Floats, y: Floats, members: list[NDArray[np.intp]]) -> Floats:
@@ -212,7 +213,7 @@ def sign_flip_test(differences: ArrayLike, clusters: ArrayLike | None = None, *,
             f"differences must be numbers of shape (n_rows,), one cluster label each, got {values.shape} and "
             f"{labels.shape}, {int(np.isnan(values).sum())} of them NaN"
         )
-    blocks = np.bincount(labels, weights=values)
+    blocks: Floats = np.bincount(labels, weights=values).astype(np.float64)
     exact = 2 ** len(blocks) <= MOST_EXACT
     sums = _outer_sum([np.array([b, -b]) for b in blocks]) if exact else _drawn_flips(blocks, seed)
     tolerance = _TIE * np.abs(blocks).sum()
