@@ -173,7 +173,7 @@ def _index_order(evidence: Evidence) -> Iterator[Finding]:
         "artefact",
         tuple(name for i, name in enumerate(names) if any(i in pair for pair in pairs)),
         f"Breaking ties by row order invents agreement: {listed}. Figures made that way depend on the order of the "
-        f"file; the taus of this report do not.",
+        f"file; tau-b does not.",
         {f"{names[i]}-{names[j]} by row order": float(by_order[i, j]) for i, j in pairs}
         | {f"{names[i]}-{names[j]} tau-b": float(tau[i, j]) for i, j in pairs},
     )

@@ -257,12 +257,19 @@ def _contrast(default: Reliability, figures: Mapping[str, float]) -> list[Findin
                 "artefact" if p < 0.05 < entry.p_adjusted else "note",
                 (entry.metric, entry.distance),
                 f"Published: rho {rho:+.3f} (p {p:.3f}) of {entry.metric} with closeness, as if all rows were "
-                f"independent and comparable. Relabelling models within {' and '.join(default.groups)} on means over "
-                f"what is shared gives p {entry.p:.3f}, adjusted {entry.p_adjusted:.3f}: {entry.verdict}.",
+                f"independent and comparable. {_relabelling(default)} gives p {entry.p:.3f}, adjusted "
+                f"{entry.p_adjusted:.3f}: {entry.verdict}.",
                 {"rho": rho, "published_p": p, "p": entry.p, "p_adjusted": entry.p_adjusted},
             )
         )
     return [*findings, _weights_contrast(default, figures), _perturbation_contrast(default, figures)]
+
+
+def _relabelling(default: Reliability) -> str:
+    shared = [name for name in default.groups if name in default.clusters] or list(default.groups)
+    averaged = [name for name in default.groups if name not in shared]
+    means = f", on means over {' and '.join(averaged)}," if averaged else ""
+    return f"Relabelling models within {' and '.join(shared)}{means}"
 
 
 def _weights_contrast(default: Reliability, figures: Mapping[str, float]) -> Finding:
