@@ -66,7 +66,7 @@ class Case:
         )
         for forget, retain in pairs:
             yield Step(
-                *(rows.take(forget) for rows in (self.forget, self.swapped, self.refused)), self.retain.take(retain)
+                self.forget.take(forget), self.swapped.take(forget), self.refused.take(forget), self.retain.take(retain)
             )
 
     @cached_property

@@ -230,8 +230,7 @@ class Gatekeeper:
     @classmethod
     def of(cls, shop: Shop) -> Self:
         """The gates of a suite."""
-        exams = (shop.trained(group) for group in ("forget", "retain", "gauge"))
-        return cls(*exams, shop.settings.gates)
+        return cls(shop.trained("forget"), shop.trained("retain"), shop.trained("gauge"), shop.settings.gates)
 
     def original(self, model: LlamaForCausalLM) -> Reading:
         """The original must know forget and retain authors."""
