@@ -133,6 +133,13 @@ def test_a_metric_that_fails_a_control_is_marked_wherever_it_is_shown(report, pa
     assert "AD ✗" in page.text and "ES ✗" in page.text
 
 
+def test_the_mark_without_collapsed_models_is_drawn_only_where_it_differs(report):
+    entries = tuple(replace(entry, without_collapsed=entry.rho) for entry in report.reliability.tracking[:2])
+    same = replace(report, reliability=replace(report.reliability, tracking=entries, second_tracking=()))
+    assert [row.without for forest in view.forests(same, 100) for row in forest.rows] == [None, None]
+    assert all(row.without for row in view.forests(report, 100)[0].rows)
+
+
 def test_values_inside_the_floor_are_marked(report):
     shown = view.board(report, 1000)
     at = [column.head for column in shown.columns].index("JS")
@@ -163,6 +170,19 @@ def test_a_table_alone_has_no_verdicts_but_labels_and_published_figures(table_pa
 def test_the_smallest_report_renders(tmp_path):
     empty = Report("Nothing yet", "2026-05-04T10:20:30Z", {}, (), "nothing", (), None)
     assert "Nothing yet" in Page(render(empty, tmp_path / "empty.html").read_text()).text
+
+
+@pytest.mark.parametrize(
+    ("created", "shown"),
+    [("2026-05-04T10:20:30Z", "2026-05-04 10:20 UTC"), ("2026-05-04T10:20:30+02:00", "2026-05-04 08:20 UTC")],
+)
+def test_times_are_shown_in_utc(created, shown, tmp_path):
+    path = render(Report("t", created, {}, (), "", (), None), tmp_path / "t.html")
+    assert shown in path.read_text()
+
+
+def test_a_time_that_is_none_is_shown_as_it_was_given(tmp_path):
+    assert "last spring" in render(Report("t", "last spring", {}, (), "", (), None), tmp_path / "t.html").read_text()
 
 
 def test_the_same_report_gives_the_same_bytes(report, source, tmp_path):

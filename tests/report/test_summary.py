@@ -35,6 +35,14 @@ def test_verdicts_are_counted(report):
     assert text.startswith("Of 4 unlearned models, 1 is equivalent to retraining, 2 different and 1 undecided")
 
 
+def test_ratios_without_intervals_are_explained(report):
+    bare = replace(report.rows[0].verdict, ratio=Estimate(4.0, reason="2 retrained models, an interval needs 3"))
+    rows = tuple(replace(row, verdict=bare) for row in report.rows)
+    text = summary.verdict_sentence(replace(report, rows=rows))
+    assert text.endswith("No ratio has an interval: 2 retrained models, an interval needs 3.")
+    assert "No ratio has" not in summary.verdict_sentence(report)
+
+
 def test_without_retrained_seeds_no_verdict_is_claimed(table_report):
     assert summary.verdict_sentence(table_report) == (
         "36 rows of scores by 5 metrics; without distances between several retrained seeds, "
@@ -65,6 +73,16 @@ def test_rows_of_one_name_are_told_apart_by_their_labels(table_report):
 )
 def test_metrics_that_fail_a_control_are_named(report, passes, words):
     assert summary.control_sentence(with_controls(report, passes)).startswith(words)
+
+
+def test_a_verdict_that_misses_a_planted_model_is_told(report):
+    rows = tuple(
+        replace(row, verdict=replace(row.verdict, verdict="undecided")) if row.expected == "different" else row
+        for row in report.rows
+    )
+    text = summary.control_sentence(replace(report, rows=rows))
+    assert text.endswith("The verdict itself misses 1 planted model: original again.")
+    assert "misses" not in summary.control_sentence(report)
 
 
 def test_tracking_by_construction_is_said(report):
@@ -124,10 +142,11 @@ def test_the_original_is_planted_where_its_verdict_is_known(report):
     assert [row.role for row in contents.planted(report)] == ["control", "control"]
 
 
-def test_a_distance_below_every_retrained_seed_is_within_the_floor(report):
+def test_a_value_is_marked_where_it_is_as_good_as_some_retrained_seed(report):
     card = replace(report.cards[0], better="lower", retrained=nan, floor=(0.2, 0.4))
     assert [contents.within_floor(card, value) for value in (0.1, 0.3, 0.5, nan)] == [True, True, False, False]
-    itself = replace(card, retrained=1e-12)
-    assert [contents.within_floor(itself, value) for value in (0.1, 0.3, 0.5)] == [True, True, False]
-    oriented = replace(card, better="reference", retrained=0.3)
-    assert [contents.within_floor(oriented, value) for value in (0.1, 0.3, 0.5)] == [False, True, False]
+    higher = replace(card, better="higher")
+    assert [contents.within_floor(higher, value) for value in (0.1, 0.3, 0.5)] == [False, True, True]
+    oriented = replace(card, better="reference", retrained=0.15)
+    assert [contents.within_floor(oriented, value) for value in (0.1, 0.15, 0.3, 0.5)] == [False, True, True, False]
+    assert not contents.within_floor(replace(card, floor=(nan, nan)), 0.1)

@@ -30,6 +30,14 @@ def test_the_six_main_metrics_fit_in_100_columns(report):
     assert heading.split() == ["#", "model", "verdict", "ratio", "FA", "RA", "MIA", "AD", "JS", "FADE"]
 
 
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_every_tau_is_printed_once_per_cell_whatever_the_width(report, width):
+    matrix = printed(report, width).split("between the metrics\n")[1].split("* the interval")[0]
+    agreement = report.reliability.agreement
+    cells = [word for line in matrix.splitlines() for word in line.split()[1:] if "." in word or word == "-"]
+    assert len(cells) == len(agreement.metrics) * (len(agreement.metrics) - 1)
+
+
 def test_it_is_plain_where_there_is_no_terminal(report):
     text = printed(report)
     assert "\x1b" not in text and text.isascii()

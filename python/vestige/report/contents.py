@@ -10,7 +10,6 @@ from vestige.stats.estimate import Estimate
 
 MISSING = Estimate(float("nan"), reason="not measured")
 MAIN_METRICS = ("FA", "RA", "MIA", "AD", "JS", "FADE")
-ROUNDING = 1e-9  # a distance of the retrained model to itself is 0 up to this
 SEVERITIES = ("artefact", "warning", "note")
 SEVERITY_MEANING = {
     "artefact": "a number means something else than it seems",
@@ -94,12 +93,18 @@ def control_kept(row: Row) -> bool | None:
 
 
 def within_floor(card: Card, value: float) -> bool:
-    """Whether a value lies inside the range of the other retrained seeds.
+    """Whether a value is as good as that of some retrained seed: a look, not a test.
 
-    A distance to the retrained model has no lower end that matters, so there only the largest seed counts.
+    For "lower" (all distances) and "higher" that is the worst of the other retrained seeds or better; for "reference"
+    it is the range of all retrained seeds.
     """
     low, high = card.floor
     if isnan(value) or isnan(low) or isnan(high):
         return False
-    relative = card.better == "lower" and (isnan(card.retrained) or card.retrained <= ROUNDING)
-    return value <= high if relative else low <= value <= high
+    match card.better:
+        case "lower":
+            return value <= high
+        case "higher":
+            return value >= low
+    seeds = [low, high] if isnan(card.retrained) else [low, high, card.retrained]
+    return min(seeds) <= value <= max(seeds)

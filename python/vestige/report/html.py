@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from hashlib import sha256
 from math import isnan
 from pathlib import Path
@@ -67,6 +68,7 @@ def _content(report: Report) -> dict[str, Any]:
         "reliability": reliability,
         "style": (FOLDER / "page.css").read_text(encoding="utf-8"),
         "script": script,
+        "created": _spoken_time(report.created),
         "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
         "sentences": summary.sentences(report),
         "verdicts": contents.verdicts(report),
@@ -129,6 +131,15 @@ def _composite(report: Report) -> list[tuple[str, Any, charts.Mark | None]]:
     return [(name, estimate, charts.mark(axis, estimate)) for name, estimate in named.items()]
 
 
+def _spoken_time(created: str) -> str:
+    """A time to the minute, UTC; as it was given where it is no ISO time with an offset."""
+    try:
+        time = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if time.tzinfo else created
+
+
 def _spoken(value: Any) -> Any:
     """Settings as people read them: numbers in three digits, None as "not set", lists in one line."""
     if isinstance(value, Mapping):
@@ -138,6 +149,6 @@ def _spoken(value: Any) -> Any:
         return spoken if any(isinstance(item, dict) for item in spoken) else ", ".join(spoken)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if value is None:
+    if value is None or value == "":
         return "not set"
     return numbers.number(value) if isinstance(value, float) else str(value)

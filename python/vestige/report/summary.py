@@ -63,9 +63,19 @@ def verdict_sentence(report: Report) -> str:
     return (
         f"Of {counted(n_models, 'unlearned model')}, {counts['equivalent']} "
         f"{'is' if counts['equivalent'] == 1 else 'are'} equivalent to retraining, "
-        f"{counts['different']} different and {counts['undecided']} undecided ({example.distance}, "
-        f"margin {number(example.margin)} times the distance between {counted(example.n_retrained, 'retrained seed')})."
+        f"{counts['different']} different and {counts['undecided']} undecided ({example.distance}, margin "
+        f"{number(example.margin)} times the distance between {counted(example.n_retrained, 'retrained seed')})."
+        f"{_why_undecided(report)}"
     )
+
+
+def _why_undecided(report: Report) -> str:
+    """Why no verdict is possible, where no ratio has an interval."""
+    ratios = [row.verdict.ratio for row in contents.ranked(report) if row.verdict]
+    if any(ratio.has_interval for ratio in ratios):
+        return ""
+    reason = next((ratio.reason for ratio in ratios if ratio.reason), "none was made")
+    return f" No ratio has an interval: {reason}."
 
 
 def best_sentence(report: Report) -> str:
@@ -102,7 +112,13 @@ def _overlap(best: Row, other: Row) -> bool:
 
 
 def control_sentence(report: Report) -> str:
-    """Which metrics failed a planted control."""
+    """Which metrics failed a planted control, and on which planted models the verdict is not what it must be."""
+    missed = [row.model for row in contents.planted(report) if contents.control_kept(row) is False]
+    wrong = f" The verdict itself misses {counted(len(missed), 'planted model')}: {listed(missed)}." if missed else ""
+    return _metric_controls(report) + wrong
+
+
+def _metric_controls(report: Report) -> str:
     tested = [card.name for card in report.cards if card.passes_controls is not None]
     failed = contents.failing(report)
     if not tested:

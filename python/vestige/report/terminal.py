@@ -77,13 +77,13 @@ class _Page:
             grid.add_row("-", _text(words))
         self.console.print(grid, width=self.width)
 
-    def table(self, columns: Sequence["_Column"], rows: Iterable[Sequence[str]]) -> None:
+    def table(self, columns: Sequence["_Column"], rows: Iterable[Sequence[str]], gap: int = 2) -> None:
         from rich.box import Box
         from rich.table import Table
 
         # Rules of ASCII: the output may go to a log that knows nothing else.
         rule = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
-        table = Table(box=rule, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        table = Table(box=rule, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0))
         for column in columns:
             side: Literal["left", "right"] = "right" if column.right else "left"
             table.add_column(_text(column.name), justify=side, overflow="fold", no_wrap=not column.folds,
@@ -128,7 +128,7 @@ def _print_controls(page: _Page, report: Report) -> None:
 
 
 def _control(row: Row) -> tuple[str, ...]:
-    kept = {True: "yes", False: "fails", None: "-"}[contents.control_kept(row)]
+    kept = {True: "yes", False: "no", None: "-"}[contents.control_kept(row)]
     return (row.model, row.expected or "-", *_verdict(row), kept)
 
 
@@ -227,24 +227,21 @@ def _print_agreement(page: _Page, reliability: Reliability) -> None:
     for block in _blocks(agreement.metrics, page.width):
         names = [agreement.metrics[j] for j in block]
         rows = [[name, *(_tau(agreement, i, j) for j in block)] for i, name in enumerate(agreement.metrics)]
-        page.table([_Column("", folds=True), *(_Column(name, right=True) for name in names)], rows)
+        page.table([_Column("", folds=True), *(_Column(name, right=True) for name in names)], rows, gap=1)
     mean = f"Mean {number(agreement.mean_tau)} over {agreement.n_items} items; {agreement.method}."
     page.line(f"* the interval excludes 0. {mean}")
 
 
 def _blocks(metrics: Sequence[str], width: int) -> list[list[int]]:
-    """The metrics' columns, cut into blocks that fit beside their names."""
-    first = min(24, max(map(len, metrics), default=0)) + 2
-    blocks: list[list[int]] = [[]]
-    left = width - first
-    for i, name in enumerate(metrics):
-        need = max(6, len(name)) + 2
-        if need > left and blocks[-1]:
-            blocks.append([])
-            left = width - first
-        blocks[-1].append(i)
-        left -= need
-    return blocks
+    """The metrics' columns in the fewest blocks of like size that fit beside their names."""
+    n = len(metrics)
+    left = width - min(FOLDED, max(map(len, metrics), default=0))
+    need = [1 + max(len("-0.50*"), len(name)) for name in metrics]
+    for n_blocks in range(1, n + 1):
+        blocks = [list(range(k * n // n_blocks, (k + 1) * n // n_blocks)) for k in range(n_blocks)]
+        if all(sum(need[i] for i in block) <= left for block in blocks):
+            return blocks
+    return [[i] for i in range(n)]
 
 
 def _tau(agreement: Agreement, i: int, j: int) -> str:

@@ -146,7 +146,7 @@ def _verdict_parts(report: Report) -> list[Part]:
 
 def _verdict_cell(verdict: Equivalence | None, with_ratio: bool = False) -> Cell:
     if verdict is None:
-        return Cell(DASH, title="no verdict")
+        return Cell(DASH, title="no verdict", mark="text")
     text = f"{GLYPH[verdict.verdict]} {verdict.verdict}"
     below = with_interval(verdict.ratio) if with_ratio else ""
     return Cell(text, below, scope(verdict.ratio), verdict.verdict, verdict.verdict)
@@ -226,11 +226,16 @@ def forests(report: Report, width: float) -> tuple[Forest, ...]:
 
 def _forest(entries: Sequence[Tracking], failed: Sequence[str], axis: charts.Axis) -> Forest:
     rows = tuple(
-        ForestRow(entry, entry.metric in failed, charts.mark(axis, entry.rho),
-                  charts.mark(axis, entry.without_collapsed) if entry.without_collapsed else None)
+        ForestRow(entry, entry.metric in failed, charts.mark(axis, entry.rho), _without(axis, entry))
         for entry in entries
-    )  # fmt: skip
+    )
     return Forest(entries[0].distance, axis, rows)
+
+
+def _without(axis: charts.Axis, entry: Tracking) -> charts.Mark | None:
+    """The mark without collapsed models; None where there are none, so that it would only hide the other."""
+    other = entry.without_collapsed
+    return None if other is None or other.value == entry.rho.value else charts.mark(axis, other)
 
 
 def grouped_findings(report: Report) -> tuple[tuple[str, str, tuple[Finding, ...]], ...]:
