@@ -82,7 +82,8 @@ def _failed_controls(metric_cards: tuple[Card, ...]) -> Iterator[Finding]:
 def _unmatched(run: RunPlan) -> Iterator[Finding]:
     """The blind baseline of membership inference."""
     for name, auc in blind_baseline(run).items():
-        if auc.has_interval and not auc.low <= 0.5 <= auc.high:
+        # Sets that a blind score separates wholly have no interval: nothing is left out that overlaps.
+        if auc.value in (0.0, 1.0) or (auc.has_interval and not auc.low <= 0.5 <= auc.high):
             yield Finding(
                 "blind_baseline",
                 "artefact",
