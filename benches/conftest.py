@@ -12,6 +12,12 @@ def _one_thread():
     set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _named(benchmark, request):
+    """Write down whose time it is, for the table."""
+    benchmark.extra_info["implementation"] = request.node.callspec.params["implementation"].__name__
+
+
 @pytest.fixture
 def quick(request):
     """Whether only correctness is asked for, so small inputs do."""

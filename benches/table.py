@@ -25,16 +25,11 @@ def machine(report: dict[str, Any]) -> str:
     return f"{cpu['brand_raw']}, {cpu['count']} cores, one thread each, Python {info['python_version']}, {versions}"
 
 
-def implementation(bench: dict[str, Any]) -> str:
-    """Name of the function that a bench ran, taken from its parameters."""
-    return next(word for word in bench["params"].values() if str(word).startswith("<function")).split()[1]
-
-
 def groups(report: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Piece of work to the seconds that each implementation took (the fastest of its rounds)."""
     found: dict[str, dict[str, float]] = {}
     for bench in report["benchmarks"]:
-        found.setdefault(bench["group"], {})[implementation(bench)] = bench["stats"]["min"]
+        found.setdefault(bench["group"], {})[bench["extra_info"]["implementation"]] = bench["stats"]["min"]
     return found
 
 

@@ -8,15 +8,35 @@ const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 /// The ten rounds of Philox: four random words for a counter and a key.
 #[inline(always)]
 pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let [[a], [b], [c], [d]] = philox_lanes(counter.map(|word| [word]), key);
+    [a, b, c, d]
+}
+
+/// [`philox`] of `N` counters side by side: word by word, lane by lane.
+#[inline(always)]
+pub(crate) fn philox_lanes<const N: usize>(counter: [[u32; N]; 4], key: [u32; 2]) -> [[u32; N]; 4] {
     let ([mut a, mut b, mut c, mut d], [mut k0, mut k1]) = (counter, key);
     for _ in 0..10 {
-        let x = u64::from(a) * u64::from(MULTIPLIERS[0]);
-        let y = u64::from(c) * u64::from(MULTIPLIERS[1]);
-        (a, b, c, d) = ((y >> 32) as u32 ^ b ^ k0, y as u32, (x >> 32) as u32 ^ d ^ k1, x as u32);
+        for lane in 0..N {
+            let x = u64::from(a[lane]) * u64::from(MULTIPLIERS[0]);
+            let y = u64::from(c[lane]) * u64::from(MULTIPLIERS[1]);
+            a[lane] = (y >> 32) as u32 ^ b[lane] ^ k0;
+            c[lane] = (x >> 32) as u32 ^ d[lane] ^ k1;
+            b[lane] = y as u32;
+            d[lane] = x as u32;
+        }
         k0 = k0.wrapping_add(KEY_STEPS[0]);
         k1 = k1.wrapping_add(KEY_STEPS[1]);
     }
     [a, b, c, d]
+}
+
+pub(crate) fn key_of(seed: u64) -> [u32; 2] {
+    [seed as u32, (seed >> 32) as u32]
+}
+
+pub(crate) fn counter_of(block: u32, stream: u32, index: u64) -> [u32; 4] {
+    [block, index as u32, (index >> 32) as u32, stream]
 }
 
 /// An endless stream of random words: stream `stream` of resample `index` of `seed`.
@@ -30,9 +50,7 @@ pub struct Stream {
 impl Stream {
     /// The stream at its start.
     pub fn new(seed: u64, stream: u32, index: u64) -> Self {
-        let key = [seed as u32, (seed >> 32) as u32];
-        let counter = [0, index as u32, (index >> 32) as u32, stream];
-        Self { key, counter, words: [0; 4], used: 4 }
+        Self { key: key_of(seed), counter: counter_of(0, stream, index), words: [0; 4], used: 4 }
     }
 
     /// The next 32 random bits.
@@ -84,12 +102,15 @@ impl Stream {
     }
 }
 
+/// Up to this many units an index is made of one word of 32 bits, above of two.
+pub(crate) const SHORT_INDEX: usize = 1 << 20;
+
 /// Calls `visit` with `n` indices drawn from `0..n` with replacement.
 ///
 /// Multiply-shift on 32 bits up to a million units, on 64 above: a unit's probability is off by less than 2^-12 relative.
 #[inline(always)]
 pub fn draw_indices(stream: &mut Stream, n: usize, mut visit: impl FnMut(usize)) {
-    if n <= 1 << 20 {
+    if n <= SHORT_INDEX {
         (0..n).for_each(|_| visit(((u64::from(stream.next_u32()) * n as u64) >> 32) as usize));
     } else {
         (0..n).for_each(|_| visit(((u128::from(stream.next_u64()) * n as u128) >> 64) as usize));

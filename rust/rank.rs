@@ -1,5 +1,7 @@
 //! Ranks and rank correlations.
 
+use crate::lanes::{self, LANES};
+use crate::simd::{self, Kernel};
 use crate::{Error, threads};
 
 /// Mean ranks, 1 for the smallest; equal values share the mean of their ranks. All NaN if a value is.
@@ -48,9 +50,7 @@ pub fn spearman_rho(x: &[f64], y: &[f64]) -> Result<f64, Error> {
 /// # Errors
 /// [`Error::LengthMismatch`] if the columns differ in length.
 pub fn kendall_tau_matrix(columns: &[Vec<f64>]) -> Result<Vec<f64>, Error> {
-    let n_items = columns.first().map_or(0, Vec::len);
-    let work = 40 * n_items * (usize::BITS - n_items.leading_zeros()) as usize / 8 + 100;
-    matrix(columns, work, kendall_tau)
+    matrix(columns, 30, Ranked::new, tau_of_ranked, kendall_tau)
 }
 
 /// Spearman's rho of each pair of columns, row-major; a pair leaves out the items that either lacks (NaN).
@@ -58,34 +58,44 @@ pub fn kendall_tau_matrix(columns: &[Vec<f64>]) -> Result<Vec<f64>, Error> {
 /// # Errors
 /// [`Error::LengthMismatch`] if the columns differ in length.
 pub fn spearman_rho_matrix(columns: &[Vec<f64>]) -> Result<Vec<f64>, Error> {
-    let n_items = columns.first().map_or(0, Vec::len);
-    matrix(columns, 50 * n_items, spearman_rho)
+    let centred = |x: &[f64]| centred_ranks(x).into_iter().map(|rank| rank as f64).collect::<Vec<_>>();
+    matrix(columns, 2, centred, |x, y| simd::widest(RankProduct { x, y }), spearman_rho)
 }
 
-fn matrix(
+/// Correlates all pairs: from what `prepare` makes of each column once if both are complete, else from what they share.
+fn matrix<P: Send + Sync>(
     columns: &[Vec<f64>],
-    nanoseconds: usize,
-    correlation: impl Fn(&[f64], &[f64]) -> Result<f64, Error> + Send + Sync,
+    nanoseconds_an_item: usize,
+    prepare: impl Fn(&[f64]) -> P + Send + Sync,
+    of_prepared: impl Fn(&P, &P) -> f64 + Send + Sync,
+    of_vectors: impl Fn(&[f64], &[f64]) -> Result<f64, Error> + Send + Sync,
 ) -> Result<Vec<f64>, Error> {
-    let n = columns.len();
-    let pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (i..n).map(move |j| (i, j))).collect();
-    let values = threads::map(pairs.len(), pairs.len() * nanoseconds, |k| {
-        let (x, y) = both_defined(&columns[pairs[k].0], &columns[pairs[k].1]);
-        correlation(&x, &y)
+    let (n, n_items) = (columns.len(), columns.first().map_or(0, Vec::len));
+    columns.iter().try_for_each(|column| same_length(column, &columns[0]))?;
+    let prepared = threads::map(n, n * n_items * 50, |i| {
+        let complete = !columns[i].iter().any(|x| x.is_nan());
+        complete.then(|| prepare(&columns[i]))
     });
+    let row = |i: usize| {
+        let pair = |j: usize| match (&prepared[i], &prepared[j]) {
+            (Some(x), Some(y)) => Ok(of_prepared(x, y)),
+            _ => both_defined(&columns[i], &columns[j]).and_then(|(x, y)| of_vectors(&x, &y)),
+        };
+        (0..=i).map(pair).collect::<Result<Vec<f64>, Error>>()
+    };
+    let rows = threads::map(n, n * n * n_items * nanoseconds_an_item / 2, row);
     let mut square = vec![f64::NAN; n * n];
-    for ((i, j), value) in pairs.into_iter().zip(values) {
-        square[i * n + j] = value?;
-        square[j * n + i] = square[i * n + j];
+    for (i, row) in rows.into_iter().enumerate() {
+        for (j, value) in row?.into_iter().enumerate() {
+            (square[i * n + j], square[j * n + i]) = (value, value);
+        }
     }
     Ok(square)
 }
 
-fn both_defined(x: &[f64], y: &[f64]) -> (Vec<f64>, Vec<f64>) {
-    if x.len() != y.len() {
-        return (x.to_vec(), y.to_vec()); // the correlation reports it
-    }
-    x.iter().zip(y).filter(|(x, y)| !x.is_nan() && !y.is_nan()).unzip()
+fn both_defined(x: &[f64], y: &[f64]) -> Result<(Vec<f64>, Vec<f64>), Error> {
+    same_length(x, y)?;
+    Ok(x.iter().zip(y).filter(|(x, y)| !x.is_nan() && !y.is_nan()).unzip())
 }
 
 pub(crate) fn same_length<T>(x: &[T], y: &[T]) -> Result<(), Error> {
@@ -125,6 +135,70 @@ fn rho_of(x: &[i64], y: &[i64]) -> f64 {
     correlation(product(x, y) as f64, xx, yy)
 }
 
+/// Spearman's rho of vectors of centred ranks.
+struct RankProduct<'a> {
+    x: &'a [f64],
+    y: &'a [f64],
+}
+
+impl Kernel for RankProduct<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let (mut xy, mut xx, mut yy) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        let ((x, x_rest), (y, y_rest)) = (self.x.as_chunks::<LANES>(), self.y.as_chunks::<LANES>());
+        for (x, y) in x.iter().zip(y) {
+            for lane in 0..LANES {
+                xy[lane] += x[lane] * y[lane];
+                xx[lane] += x[lane] * x[lane];
+                yy[lane] += y[lane] * y[lane];
+            }
+        }
+        for (lane, (x, y)) in x_rest.iter().zip(y_rest).enumerate() {
+            xy[lane] += x * y;
+            xx[lane] += x * x;
+            yy[lane] += y * y;
+        }
+        correlation(lanes::total(&xy), lanes::total(&xx), lanes::total(&yy))
+    }
+}
+
+/// A column with its order and ties found once.
+struct Ranked {
+    order: Vec<u32>,
+    dense: Vec<u32>,
+    tie_runs: Vec<std::ops::Range<usize>>,
+    tied: u64,
+}
+
+impl Ranked {
+    fn new(x: &[f64]) -> Self {
+        let (groups, mut dense) = (tie_groups(x), vec![0; x.len()]);
+        let (mut start, mut tie_runs) = (0, Vec::new());
+        for (rank, group) in (0..).zip(&groups) {
+            group.iter().for_each(|i| dense[*i as usize] = rank);
+            if group.len() > 1 {
+                tie_runs.push(start..start + group.len());
+            }
+            start += group.len();
+        }
+        let tied = tie_runs.iter().map(|run| pairs(run.len())).sum();
+        Self { order: groups.concat(), dense, tie_runs, tied }
+    }
+}
+
+fn tau_of_ranked(x: &Ranked, y: &Ranked) -> f64 {
+    let mut in_x_order: Vec<u32> = x.order.iter().map(|i| y.dense[*i as usize]).collect();
+    let mut tied_both = 0;
+    for run in &x.tie_runs {
+        in_x_order[run.clone()].sort_unstable();
+        tied_both += tied_pairs(&in_x_order[run.clone()], |a, b| a == b);
+    }
+    let all = pairs(in_x_order.len());
+    tau_of_counts(all, x.tied, y.tied, tied_both, count_inversions(&mut in_x_order))
+}
+
 fn tau_of(mut pairs: Vec<(u64, u64)>) -> f64 {
     pairs.sort_unstable();
     let tied_x = tied_pairs(&pairs, |a, b| a.0 == b.0);
@@ -132,8 +206,10 @@ fn tau_of(mut pairs: Vec<(u64, u64)>) -> f64 {
     let mut y: Vec<u64> = pairs.iter().map(|(_, y)| *y).collect();
     let discordant = count_inversions(&mut y);
     let tied_y = tied_pairs(&y, |a, b| a == b);
-    let n = y.len() as u64;
-    let all = n * n.saturating_sub(1) / 2;
+    tau_of_counts(self::pairs(y.len()), tied_x, tied_y, tied_both, discordant)
+}
+
+fn tau_of_counts(all: u64, tied_x: u64, tied_y: u64, tied_both: u64, discordant: u64) -> f64 {
     let concordant_less_discordant = (all + tied_both) as i64 - (tied_x + tied_y) as i64 - 2 * discordant as i64;
     tau_b(concordant_less_discordant, all - tied_x, all - tied_y)
 }
@@ -151,13 +227,18 @@ pub(crate) fn correlation(xy: f64, xx: f64, yy: f64) -> f64 {
 }
 
 fn tied_pairs<T>(sorted: &[T], same: impl FnMut(&T, &T) -> bool) -> u64 {
-    sorted.chunk_by(same).map(|group| group.len() as u64 * (group.len() as u64 - 1) / 2).sum()
+    sorted.chunk_by(same).map(|group| pairs(group.len())).sum()
+}
+
+/// Number of pairs of `n` things.
+fn pairs(n: usize) -> u64 {
+    n as u64 * (n as u64).saturating_sub(1) / 2
 }
 
 /// Number of pairs out of order; sorts `values`.
-fn count_inversions(values: &mut [u64]) -> u64 {
+fn count_inversions<T: Ord + Copy>(values: &mut [T]) -> u64 {
     const INSERTION: usize = 16;
-    let mut inversions = values.chunks_mut(INSERTION).map(insertion_sort).sum();
+    let mut inversions = values.chunks_mut(INSERTION).map(insertion_sort::<T>).sum();
     let mut scratch = values.to_vec();
     let mut width = INSERTION;
     while width < values.len() {
@@ -171,7 +252,7 @@ fn count_inversions(values: &mut [u64]) -> u64 {
     inversions
 }
 
-fn insertion_sort(values: &mut [u64]) -> u64 {
+fn insertion_sort<T: Ord>(values: &mut [T]) -> u64 {
     let mut inversions = 0;
     for i in 1..values.len() {
         let mut j = i;
@@ -184,7 +265,7 @@ fn insertion_sort(values: &mut [u64]) -> u64 {
     inversions
 }
 
-fn merge(left: &[u64], right: &[u64], to: &mut [u64]) -> u64 {
+fn merge<T: Ord + Copy>(left: &[T], right: &[T], to: &mut [T]) -> u64 {
     let (mut i, mut j, mut inversions) = (0, 0, 0);
     for slot in to {
         let take_right = j < right.len() && (i == left.len() || right[j] < left[i]);

@@ -8,7 +8,8 @@ mod statistic;
 use std::str::FromStr;
 
 use crate::error::unknown;
-use crate::random::{Stream, draw_indices};
+use crate::random::{SHORT_INDEX, Stream, counter_of, draw_indices, key_of, philox_lanes};
+use crate::simd::{self, Kernel};
 use crate::{Error, threads};
 use statistic::Prepared;
 
@@ -135,15 +136,59 @@ fn prepare(samples: &[Sample], statistic: Statistic) -> Result<Prepared, Error> 
 
 /// Multiplicities by sample and unit of the resamples from `first` on; each sample has streams of its own.
 fn drawn_counts(samples: &[Sample], seed: u64, first: usize) -> Vec<Vec<Lanes<u32>>> {
-    let draw = |(sample, stream): (&Sample, u32)| {
-        let mut counts = vec![[0; LANES]; sample.n_units];
-        for lane in 0..LANES {
-            let mut stream = Stream::new(seed, stream, (first + lane) as u64);
-            draw_indices(&mut stream, sample.n_units, |unit| counts[unit][lane] += 1);
+    let draw = |(sample, stream): (&Sample, u32)| simd::widest(Draw { n_units: sample.n_units, seed, stream, first });
+    samples.iter().zip(0..).map(draw).collect()
+}
+
+/// Multiplicities of the units of one sample in [`LANES`] resamples.
+struct Draw {
+    n_units: usize,
+    seed: u64,
+    stream: u32,
+    first: usize,
+}
+
+impl Kernel for Draw {
+    type Output = Vec<Lanes<u32>>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let mut counts = vec![[0; LANES]; self.n_units];
+        if self.n_units <= SHORT_INDEX {
+            self.side_by_side(&mut counts)
+        } else {
+            self.one_by_one(&mut counts)
         }
         counts
-    };
-    samples.iter().zip(0..).map(draw).collect()
+    }
+}
+
+impl Draw {
+    /// The words of [`Stream`], four at a time for all lanes.
+    #[inline(always)]
+    fn side_by_side(&self, counts: &mut [Lanes<u32>]) {
+        let mut counter = [[0; LANES]; 4];
+        for lane in 0..LANES {
+            let start = counter_of(0, self.stream, (self.first + lane) as u64);
+            (0..4).for_each(|word| counter[word][lane] = start[word]);
+        }
+        for block in 0..self.n_units.div_ceil(4) {
+            counter[0] = [block as u32; LANES];
+            let words = philox_lanes(counter, key_of(self.seed));
+            for word in &words[..(self.n_units - 4 * block).min(4)] {
+                for lane in 0..LANES {
+                    counts[((u64::from(word[lane]) * self.n_units as u64) >> 32) as usize][lane] += 1;
+                }
+            }
+        }
+    }
+
+    fn one_by_one(&self, counts: &mut [Lanes<u32>]) {
+        for lane in 0..LANES {
+            let mut stream = Stream::new(self.seed, self.stream, (self.first + lane) as u64);
+            draw_indices(&mut stream, self.n_units, |unit| counts[unit][lane] += 1);
+        }
+    }
 }
 
 fn full_counts(samples: &[Sample]) -> Vec<Vec<Lanes<u32>>> {

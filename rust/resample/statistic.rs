@@ -4,6 +4,7 @@ use std::array::from_fn;
 
 use super::{LANES, Lanes, Sample, Statistic};
 use crate::rank::{correlation, tau_b, tie_groups};
+use crate::simd::{self, Kernel};
 
 /// A statistic whose data are sorted and waiting for multiplicities.
 pub(super) enum Prepared {
@@ -63,12 +64,29 @@ impl Prepared {
     }
 
     pub(super) fn evaluate(&self, counts: &[Vec<Lanes<u32>>]) -> Lanes<f64> {
-        match self {
-            Self::Undefined => [f64::NAN; LANES],
-            Self::Mean { values, units } => mean(values, units, &counts[0]),
-            Self::RocAuc { groups } => roc_auc(groups, &counts[0], &counts[1]),
-            Self::KendallTau { x_groups, n_y, .. } => kendall_tau(x_groups, *n_y, &counts[0]),
-            Self::SpearmanRho { x_groups, y_groups, n_rows } => spearman_rho(x_groups, y_groups, *n_rows, &counts[0]),
+        simd::widest(Evaluation { prepared: self, counts })
+    }
+}
+
+struct Evaluation<'a> {
+    prepared: &'a Prepared,
+    counts: &'a [Vec<Lanes<u32>>],
+}
+
+impl Kernel for Evaluation<'_> {
+    type Output = Lanes<f64>;
+
+    #[inline(always)]
+    fn run(self) -> Lanes<f64> {
+        let counts = self.counts;
+        match self.prepared {
+            Prepared::Undefined => [f64::NAN; LANES],
+            Prepared::Mean { values, units } => mean(values, units, &counts[0]),
+            Prepared::RocAuc { groups } => roc_auc(groups, &counts[0], &counts[1]),
+            Prepared::KendallTau { x_groups, n_y, .. } => kendall_tau(x_groups, *n_y, &counts[0]),
+            Prepared::SpearmanRho { x_groups, y_groups, n_rows } => {
+                spearman_rho(x_groups, y_groups, *n_rows, &counts[0])
+            }
         }
     }
 }
@@ -100,6 +118,7 @@ fn two_sample_groups(positive: &Sample, negative: &Sample) -> Vec<TwoSampleGroup
     tie_groups(&both).into_iter().map(split).collect()
 }
 
+#[inline(always)]
 fn mean(values: &[f64], units: &[u32], counts: &[Lanes<u32>]) -> Lanes<f64> {
     let (mut sum, mut n) = ([0.0; LANES], [0.0; LANES]);
     for (value, unit) in values.iter().zip(units) {
@@ -112,6 +131,7 @@ fn mean(values: &[f64], units: &[u32], counts: &[Lanes<u32>]) -> Lanes<f64> {
     from_fn(|lane| sum[lane] / n[lane]) // 0 / 0 is NaN: no row was drawn
 }
 
+#[inline(always)]
 fn roc_auc(groups: &[TwoSampleGroup], positive: &[Lanes<u32>], negative: &[Lanes<u32>]) -> Lanes<f64> {
     let (mut below, mut above, mut half_wins) = ([0u64; LANES], [0u64; LANES], [0u64; LANES]);
     for group in groups {
@@ -126,6 +146,7 @@ fn roc_auc(groups: &[TwoSampleGroup], positive: &[Lanes<u32>], negative: &[Lanes
     from_fn(|lane| half_wins[lane] as f64 / (2.0 * above[lane] as f64 * below[lane] as f64))
 }
 
+#[inline(always)]
 fn weight(units: &[u32], counts: &[Lanes<u32>]) -> Lanes<u64> {
     let mut weight = [0; LANES];
     for unit in units {
@@ -134,16 +155,19 @@ fn weight(units: &[u32], counts: &[Lanes<u32>]) -> Lanes<u64> {
     weight
 }
 
+#[inline(always)]
 fn add(to: &mut Lanes<u64>, counts: &Lanes<u32>) {
     for lane in 0..LANES {
         to[lane] += u64::from(counts[lane]);
     }
 }
 
+#[inline(always)]
 fn pairs_within(weight: &Lanes<u64>) -> Lanes<u64> {
     weight.map(|w| w * w.saturating_sub(1) / 2)
 }
 
+#[inline(always)]
 fn kendall_tau(x_groups: &[Vec<Entry>], n_y: usize, counts: &[Lanes<u32>]) -> Lanes<f64> {
     let (mut tree, mut by_y) = (Fenwick::new(n_y), vec![[0u64; LANES]; n_y]);
     let (mut net, mut seen, mut tied_x) = ([0i64; LANES], [0u64; LANES], [0u64; LANES]);
@@ -182,6 +206,7 @@ impl Fenwick {
         Self(vec![[0; LANES]; n + 1])
     }
 
+    #[inline(always)]
     fn add(&mut self, rank: usize, counts: &Lanes<u32>) {
         let mut node = rank + 1;
         while node < self.0.len() {
@@ -191,6 +216,7 @@ impl Fenwick {
     }
 
     /// Total of the ranks below `rank`.
+    #[inline(always)]
     fn sum(&self, rank: usize) -> Lanes<u64> {
         let (mut total, mut node) = ([0; LANES], rank);
         while node > 0 {
@@ -204,6 +230,7 @@ impl Fenwick {
     }
 }
 
+#[inline(always)]
 fn spearman_rho(x_groups: &[Vec<Entry>], y_groups: &[Vec<Entry>], n_rows: usize, counts: &[Lanes<u32>]) -> Lanes<f64> {
     let mut rank_x = vec![[0.0; LANES]; n_rows];
     let (mut xx, mut xy, mut yy) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
@@ -222,6 +249,7 @@ fn spearman_rho(x_groups: &[Vec<Entry>], y_groups: &[Vec<Entry>], n_rows: usize,
     from_fn(|lane| correlation(xy[lane], xx[lane], yy[lane]))
 }
 
+#[inline(always)]
 fn drawn_rows(groups: &[Vec<Entry>], counts: &[Lanes<u32>]) -> Lanes<f64> {
     let mut n = [0; LANES];
     groups.iter().flatten().for_each(|entry| add(&mut n, &counts[entry.unit as usize]));
@@ -229,6 +257,7 @@ fn drawn_rows(groups: &[Vec<Entry>], counts: &[Lanes<u32>]) -> Lanes<f64> {
 }
 
 /// Visits each group of ties with the number of its rows drawn and twice its midrank less `n + 1`.
+#[inline(always)]
 fn for_each_centred_rank(
     groups: &[Vec<Entry>],
     n: &Lanes<f64>,
@@ -247,6 +276,7 @@ fn for_each_centred_rank(
     }
 }
 
+#[inline(always)]
 fn add_products(to: &mut Lanes<f64>, weight: &Lanes<f64>, x: &Lanes<f64>, y: &Lanes<f64>) {
     for lane in 0..LANES {
         to[lane] += weight[lane] * x[lane] * y[lane];
