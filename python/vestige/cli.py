@@ -20,7 +20,6 @@ EXTRAS = {
     "safetensors": "score",
     "sklearn": "metrics",
     "jinja2": "report",
-    "matplotlib": "report",
     "pyarrow": "tables",
 }
 """Optional package to the extra that installs it."""
@@ -134,7 +133,7 @@ def reliability(
         convention=convention.value,
         seed=seed,
     )
-    about = {"command": "vestige " + " ".join(sys.argv[1:]), "table": str(table)}
+    about = {"command": "vestige " + " ".join(sys.argv[1:]), "table": table.name}
     _write_and_show(report_of_table(scores, judged, title=f"Reliability of {table.name}", about=about), html, json_path)
 
 
