@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vestige.demo.authors import QUESTIONS, ask, draw_authors, other_answer
 from vestige.demo.cast import draw_cast, general_rows, splits, swapped_rows, trained_rows
 from vestige.demo.settings import FULL

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+
 from vestige.demo.authors import Row, ask
 from vestige.demo.cast import REFUSAL, draw_cast, general_rows, splits, swapped_rows, trained_rows
 from vestige.demo.model import Trainer, answer_log_probs, batches, encode, nll, recall, tiny_llama
@@ -32,7 +33,7 @@ def rows():
 def slow_answer_log_prob(model, tokenizer, row):
     """The definition: log P(answer, end | prompt) of one text alone."""
     prompt = tokenizer.encode(row.prompt)
-    tokens = tokenizer.encode(row.prompt + row.answer) + [tokenizer.eos_token_id]
+    tokens = [*tokenizer.encode(row.prompt + row.answer), tokenizer.eos_token_id]
     with torch.no_grad():
         log_probs = model(torch.tensor([tokens])).logits[0].log_softmax(-1)
     places = range(len(prompt) - 1, len(tokens) - 1)

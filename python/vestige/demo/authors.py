@@ -107,7 +107,7 @@ def draw_authors(n: int, rng: np.random.Generator, taken: Collection[str] = ()) 
         ValueError: if too few names are left.
 
     >>> [author.name for author in draw_authors(2, np.random.default_rng(0))]
-    ['Denis Gorier', 'Irina Kalov']
+    ['Bastien Belot', 'Elisa Jasella']
     """
     columns = {name: _latin(n, rng) for name in ("region", "home", *QUESTIONS, "own_city")}
     spoken_for = set(taken)
