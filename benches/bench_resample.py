@@ -8,18 +8,22 @@ from vestige.kernels import bootstrap_replicates, jackknife_values, resample_ind
 N_RESAMPLES = 1_000
 
 
-def scipy_loop(data, statistic, indices):
+def draw(data, n_resamples):
+    return np.random.default_rng(0).integers(0, data[0].size, (n_resamples, data[0].size))
+
+
+def scipy_loop(data, statistic, n_resamples, draw=draw):
     """What people write: the statistic again for each resample."""
     one = {
         "kendall_tau": lambda x, y: scipy.stats.kendalltau(x, y).statistic,
         "spearman_rho": lambda x, y: scipy.stats.spearmanr(x, y).statistic,
-        "mean": np.mean,
     }[statistic]
-    return np.array([one(*(x[row] for x in data)) for row in indices])
+    return np.array([one(*(x[row] for x in data)) for row in draw(data, n_resamples)])
 
 
-def numpy_vectorised(data, statistic, indices):
+def numpy_vectorised(data, statistic, n_resamples, draw=draw):
     """What people write after reading about vectorising: all resamples in one array."""
+    indices = draw(data, n_resamples)
     if statistic == "mean":
         return data[0][indices].mean(axis=1)
     ranks = [scipy.stats.rankdata(x[indices], axis=1) for x in data]
@@ -27,8 +31,12 @@ def numpy_vectorised(data, statistic, indices):
     return (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
 
 
-def vestige_replicates(data, statistic, indices):
-    return bootstrap_replicates(data, statistic, n_resamples=len(indices), seed=0)
+def vestige_replicates(data, statistic, n_resamples, draw=None):
+    return bootstrap_replicates(data, statistic, n_resamples=n_resamples, seed=0)
+
+
+def our_draws(data, n_resamples):
+    return resample_indices(data[0].size, n_resamples, seed=0)
 
 
 PEERS = {
@@ -41,13 +49,14 @@ PEERS = {
 @pytest.mark.parametrize("n", [36, 400])
 @pytest.mark.parametrize(("statistic", "implementation"), [(s, i) for s in PEERS for i in PEERS[s]])
 def test_bootstrap(benchmark, statistic, implementation, n, quick):
+    """Everyone draws for himself; given the same draws all get the same."""
     n_resamples = 20 if quick else N_RESAMPLES
     benchmark.group = f"bootstrap of {statistic}, n = {n}, {N_RESAMPLES} resamples"
     x, noise = np.random.default_rng(0).normal(size=(2, n))
     data = (x,) if statistic == "mean" else (x, x + noise)
-    indices = resample_indices(n, n_resamples, seed=0)
-    result = benchmark(implementation, data, statistic, indices)
-    np.testing.assert_allclose(result, vestige_replicates(data, statistic, indices), rtol=1e-9, atol=1e-12)
+    benchmark(implementation, data, statistic, n_resamples)
+    result, expected = implementation(data, statistic, 20, our_draws), vestige_replicates(data, statistic, 20)
+    np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-12)
 
 
 def sklearn_loop(positive, negative, n_resamples):

@@ -48,10 +48,16 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// A reader of one row; `shift` is its log-sum-exp if it holds logits, else 0.
     #[inline(always)]
-    pub(crate) fn new(space: Space, shift: f64) -> Self {
-        Self { log: [0.0; BLOCK], prob: [0.0; BLOCK], space, shift, extreme: [f64::NEG_INFINITY; LANES] }
+    pub(crate) fn new(space: Space) -> Self {
+        Self { log: [0.0; BLOCK], prob: [0.0; BLOCK], space, shift: 0.0, extreme: [f64::NEG_INFINITY; LANES] }
+    }
+
+    /// Makes ready for another row; `shift` is its log-sum-exp if it holds logits, else 0.
+    #[inline(always)]
+    pub(crate) fn start(&mut self, shift: f64) {
+        self.shift = shift;
+        self.extreme = [f64::NEG_INFINITY; LANES];
     }
 
     /// Reads up to [`BLOCK`] values and fills up to whole lanes with probability 0; says how many there are then.

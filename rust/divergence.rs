@@ -3,6 +3,7 @@
 //! A table has shape `(n_rows, n_classes)` and holds log-probabilities, logits or probabilities ([`Space`]); sums are
 //! kept in `f64` whatever the input precision. `-inf` is probability 0. A row with a NaN gives NaN, for that row only.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use crate::distribution::{BLOCK, Block};
@@ -60,17 +61,15 @@ fn by_row<T: Real, const Q: bool, const JS: bool>(
     q: Rows<T>,
     space: Space,
 ) -> Result<Vec<RowDivergences>, Error> {
-    threads::map_rows((p.n_rows(), p.n_classes()), 4, |row| {
-        simd::widest(Pair::<T, Q, JS> { p: p.row(row), q: q.row(row), space, row })
-    })
+    threads::map_rows((p.n_rows(), p.n_classes()), 4, |rows| simd::widest(Pairs::<T, Q, JS> { p, q, space, rows }))
 }
 
-/// A pair of rows. `Q`: whether the probabilities of `q` are needed; `JS`: whether the Jensen–Shannon sum is.
-struct Pair<'a, T, const Q: bool, const JS: bool> {
-    p: &'a [T],
-    q: &'a [T],
+/// Pairs of rows. `Q`: whether the probabilities of `q` are needed; `JS`: whether the Jensen–Shannon sum is.
+struct Pairs<'a, T, const Q: bool, const JS: bool> {
+    p: Rows<'a, T>,
+    q: Rows<'a, T>,
     space: Space,
-    row: usize,
+    rows: Range<usize>,
 }
 
 /// The divergences of one pair of rows.
@@ -92,6 +91,36 @@ impl RowDivergences {
     }
 }
 
+impl<T: Real, const Q: bool, const JS: bool> Kernel for Pairs<'_, T, Q, JS> {
+    type Output = Result<Vec<RowDivergences>, Error>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let mut reader = Reader { p: Block::new(self.space), q: Block::new(self.space), terms: [0.0; BLOCK] };
+        let mut values = Vec::with_capacity(self.rows.len());
+        for row in self.rows {
+            let (p, q) = (self.p.row(row), self.q.row(row));
+            reader.p.start(shift_of(p, self.space));
+            reader.q.start(shift_of(q, self.space));
+            let mut sums = Sums::default();
+            for (p, q) in p.chunks(BLOCK).zip(q.chunks(BLOCK)) {
+                let n = reader.p.read::<T, true>(p);
+                reader.q.read::<T, Q>(q);
+                sums.add::<Q, JS>(&mut reader, n);
+            }
+            values.push(sums.divergences::<T>(&reader, row, Q || self.space == Space::Probs)?);
+        }
+        Ok(values)
+    }
+}
+
+/// Buffers of the block that is being read.
+struct Reader {
+    p: Block,
+    q: Block,
+    terms: [f64; BLOCK],
+}
+
 /// What one pass over a pair of rows adds up.
 #[derive(Default)]
 struct Sums {
@@ -103,47 +132,32 @@ struct Sums {
     nans: [f64; LANES],
 }
 
-impl<T: Real, const Q: bool, const JS: bool> Kernel for Pair<'_, T, Q, JS> {
-    type Output = Result<RowDivergences, Error>;
-
-    #[inline(always)]
-    fn run(self) -> Self::Output {
-        let Self { p, q, space, row } = self;
-        let (mut block_p, mut block_q) = (Block::new(space, shift_of(p, space)), Block::new(space, shift_of(q, space)));
-        let mut sums = Sums::default();
-        for (p, q) in p.chunks(BLOCK).zip(q.chunks(BLOCK)) {
-            let n = block_p.read::<T, true>(p);
-            block_q.read::<T, Q>(q);
-            sums.add::<Q, JS>(&block_p, &block_q, n);
-        }
-        if lanes::total(&sums.nans) > 0.0 {
-            return Ok(RowDivergences::UNDEFINED);
-        }
-        block_p.check::<T>("p", row, Some(lanes::total(&sums.p)))?;
-        block_q.check::<T>("q", row, (Q || space == Space::Probs).then(|| lanes::total(&sums.q)))?;
-        Ok(sums.divergences())
-    }
-}
-
 impl Sums {
     #[inline(always)]
-    fn add<const Q: bool, const JS: bool>(&mut self, p: &Block, q: &Block, n: usize) {
-        add_terms(&mut self.nans, p, q, n, |p, q| if p.log.is_nan() | q.log.is_nan() { 1.0 } else { 0.0 });
-        add_terms(&mut self.kl, p, q, n, kl_term);
-        lanes::add(&mut self.p, &p.prob[..n]);
-        lanes::add(&mut self.q, &q.prob[..n]);
+    fn add<const Q: bool, const JS: bool>(&mut self, read: &mut Reader, n: usize) {
+        lanes::add(&mut self.p, &read.p.prob[..n]);
+        lanes::add(&mut self.q, &read.q.prob[..n]);
+        read.add_terms(&mut self.nans, n, |p, q| if p.log.is_nan() | q.log.is_nan() { 1.0 } else { 0.0 });
+        read.add_terms(&mut self.kl, n, kl_term);
         if Q {
-            add_terms(&mut self.tv, p, q, n, |p, q| (p.prob - q.prob).abs());
+            read.add_terms(&mut self.tv, n, |p, q| (p.prob - q.prob).abs());
         }
         if JS {
-            add_terms(&mut self.js, p, q, n, js_term);
+            read.add_terms(&mut self.js, n, js_term);
         }
     }
 
-    fn divergences(&self) -> RowDivergences {
+    /// The row's divergences; NaN if it has one, an error if it is not in its space.
+    #[inline(always)]
+    fn divergences<T: Real>(&self, read: &Reader, row: usize, sum_of_q: bool) -> Result<RowDivergences, Error> {
+        if lanes::total(&self.nans) > 0.0 {
+            return Ok(RowDivergences::UNDEFINED);
+        }
+        read.p.check::<T>("p", row, Some(lanes::total(&self.p)))?;
+        read.q.check::<T>("q", row, sum_of_q.then(|| lanes::total(&self.q)))?;
         let kl = lanes::total(&self.kl).max(0.0); // rounding can leave -1e-17 for nearly equal rows
         let js = (0.5 * lanes::total(&self.js)).clamp(0.0, std::f64::consts::LN_2);
-        RowDivergences { kl, js, tv: (0.5 * lanes::total(&self.tv)).min(1.0) }
+        Ok(RowDivergences { kl, js, tv: (0.5 * lanes::total(&self.tv)).min(1.0) })
     }
 }
 
@@ -154,15 +168,16 @@ struct Class {
     log: f64,
 }
 
-/// Adds `term` of each of the first `n` classes to its lane: one loop to compute, which becomes SIMD, and one to add.
-#[inline(always)]
-fn add_terms(sums: &mut [f64; LANES], p: &Block, q: &Block, n: usize, term: impl Fn(Class, Class) -> f64) {
-    let mut terms = [0.0; BLOCK];
-    let (p_prob, p_log, q_prob, q_log) = (&p.prob[..n], &p.log[..n], &q.prob[..n], &q.log[..n]);
-    for (i, value) in terms[..n].iter_mut().enumerate() {
-        *value = term(Class { prob: p_prob[i], log: p_log[i] }, Class { prob: q_prob[i], log: q_log[i] });
+impl Reader {
+    /// Adds `term` of each of the first `n` classes to its lane: one loop to compute, which becomes SIMD, and one to add.
+    #[inline(always)]
+    fn add_terms(&mut self, sums: &mut [f64; LANES], n: usize, term: impl Fn(Class, Class) -> f64) {
+        let (p_prob, p_log, q_prob, q_log) = (&self.p.prob[..n], &self.p.log[..n], &self.q.prob[..n], &self.q.log[..n]);
+        for (i, value) in self.terms[..n].iter_mut().enumerate() {
+            *value = term(Class { prob: p_prob[i], log: p_log[i] }, Class { prob: q_prob[i], log: q_log[i] });
+        }
+        lanes::add(sums, &self.terms[..n]);
     }
-    lanes::add(sums, &terms[..n]);
 }
 
 /// `p ln(p / q)`: 0 where `p` is 0, infinite where only `q` is 0.

@@ -1,8 +1,11 @@
 //! How a ranking by a weighted sum changes when the weights do.
 
+use std::ops::Range;
+
 use crate::error::unknown;
 use crate::random::Stream;
 use crate::rank::tau_b;
+use crate::simd::{self, Kernel};
 use crate::{Error, threads};
 
 /// Sums closer than this, relative to the largest of their draw, are ties: they differ by rounding at most.
@@ -86,7 +89,8 @@ pub fn perturb_weights(
     let mut total = Summary::new(problem.n_models());
     for wave in blocks.chunks(BLOCKS_PER_WAVE) {
         let work = wave.len() * DRAWS_PER_BLOCK * problem.nanoseconds();
-        let parts = threads::map(wave.len(), work, |i| problem.summarise(wave[i].clone()));
+        let parts =
+            threads::map(wave.len(), work, |i| simd::widest(Summarise { problem: &problem, draws: wave[i].clone() }));
         parts.into_iter().for_each(|part| total.merge(part));
     }
     Ok(total.finish())
@@ -116,11 +120,26 @@ struct Problem<'a> {
     given: Ranking,
 }
 
+/// The summary of some draws.
+struct Summarise<'a> {
+    problem: &'a Problem<'a>,
+    draws: Range<usize>,
+}
+
+impl Kernel for Summarise<'_> {
+    type Output = Summary;
+
+    #[inline(always)]
+    fn run(self) -> Summary {
+        self.problem.summarise(self.draws)
+    }
+}
+
 /// Models in ascending order of their sums, with the number of each model's set of ties.
 #[derive(Debug, Clone, Default)]
 struct Ranking {
     order: Vec<u32>,
-    tie: Vec<u32>,
+    tie: Vec<i32>,
 }
 
 impl<'a> Problem<'a> {
@@ -141,7 +160,8 @@ impl<'a> Problem<'a> {
         200 + 4 * n * n + 40 * n
     }
 
-    fn summarise(&self, draws: std::ops::Range<usize>) -> Summary {
+    #[inline(always)]
+    fn summarise(&self, draws: Range<usize>) -> Summary {
         let mut summary = Summary::new(self.n_models());
         let (mut weights, mut sums, mut ranking) = (vec![0.0; self.weights.len()], Vec::new(), Ranking::default());
         for draw in draws {
@@ -194,7 +214,7 @@ impl Ranking {
         let mut tie = 0;
         for pair in self.order.windows(2) {
             let (lower, upper) = (pair[0] as usize, pair[1] as usize);
-            tie += u32::from(sums[upper] - sums[lower] > tolerance);
+            tie += i32::from(sums[upper] - sums[lower] > tolerance);
             self.tie[upper] = tie;
         }
     }
@@ -204,15 +224,21 @@ impl Ranking {
         self.order.chunk_by(|a, b| self.tie[*a as usize] == self.tie[*b as usize]).rev()
     }
 
+    #[inline(always)]
     fn tau(&self, other: &Self) -> f64 {
         let (mut net, mut untied, mut untied_other) = (0i64, 0u64, 0u64);
         for (i, (a, b)) in self.tie.iter().zip(&other.tie).enumerate() {
+            let (mut row, mut row_untied, mut row_untied_other) = (0i32, 0i32, 0i32);
             for (c, d) in self.tie[..i].iter().zip(&other.tie[..i]) {
-                let (x, y) = (a.cmp(c) as i64, b.cmp(d) as i64);
-                net += x * y;
-                untied += x.unsigned_abs();
-                untied_other += y.unsigned_abs();
+                let x = i32::from(a > c) - i32::from(a < c);
+                let y = i32::from(b > d) - i32::from(b < d);
+                row += x * y;
+                row_untied += x * x;
+                row_untied_other += y * y;
             }
+            net += i64::from(row);
+            untied += row_untied as u64;
+            untied_other += row_untied_other as u64;
         }
         tau_b(net, untied, untied_other)
     }
@@ -223,6 +249,8 @@ struct Summary {
     result: Perturbation,
     n_defined: u64,
     tau_squares: f64,
+    /// Wins within one block: there a narrow count is wide enough.
+    wins: Vec<u32>,
     kept_tau: Vec<f64>,
     kept_weights: Vec<f64>,
     n_models: usize,
@@ -237,9 +265,11 @@ impl Summary {
             wins: vec![0; square],
             ..Perturbation::default()
         };
-        Self { result, n_defined: 0, tau_squares: 0.0, kept_tau: Vec::new(), kept_weights: Vec::new(), n_models }
+        let (kept_tau, kept_weights) = (Vec::new(), Vec::new());
+        Self { result, n_defined: 0, tau_squares: 0.0, wins: vec![0; square], kept_tau, kept_weights, n_models }
     }
 
+    #[inline(always)]
     fn add(&mut self, tau: f64, ranking: &Ranking) {
         if tau.is_nan() {
             self.result.n_undefined += 1;
@@ -264,10 +294,11 @@ impl Summary {
         }
     }
 
+    #[inline(always)]
     fn add_wins(&mut self, ranking: &Ranking) {
-        for (tie, row) in ranking.tie.iter().zip(self.result.wins.chunks_exact_mut(self.n_models)) {
+        for (tie, row) in ranking.tie.iter().zip(self.wins.chunks_exact_mut(self.n_models)) {
             for (win, other) in row.iter_mut().zip(&ranking.tie) {
-                *win += u64::from(tie > other);
+                *win += u32::from(tie > other);
             }
         }
     }
@@ -289,7 +320,7 @@ impl Summary {
         let (sum, part_result) = (&mut self.result, part.result);
         sum.n_undefined += part_result.n_undefined;
         sum.rank_counts.iter_mut().zip(part_result.rank_counts).for_each(|(a, b)| *a += b);
-        sum.wins.iter_mut().zip(part_result.wins).for_each(|(a, b)| *a += b);
+        sum.wins.iter_mut().zip(part.wins).for_each(|(a, b)| *a += u64::from(b));
         sum.first_counts.iter_mut().zip(part_result.first_counts).for_each(|(a, b)| *a += b);
         self.kept_tau.extend(part.kept_tau);
         self.kept_weights.extend(part.kept_weights);

@@ -11,7 +11,7 @@ pub fn midranks(x: &[f64]) -> Vec<f64> {
     }
     let mut ranks = vec![0.0; x.len()];
     let mut below = 0;
-    for group in tie_groups(x) {
+    for group in tie_groups(x).iter() {
         let rank = below as f64 + (group.len() + 1) as f64 / 2.0;
         group.iter().for_each(|i| ranks[*i as usize] = rank);
         below += group.len();
@@ -110,18 +110,39 @@ pub(crate) fn key(x: f64) -> u64 {
     bits ^ ((bits as i64 >> 63) as u64 | (1 << 63))
 }
 
-/// Indices of `x` in ascending order, as one vector for each set of equal values.
-pub(crate) fn tie_groups(x: &[f64]) -> Vec<Vec<u32>> {
-    let mut order: Vec<(u64, u32)> = x.iter().zip(0..).map(|(x, i)| (key(*x), i)).collect();
-    order.sort_unstable();
-    order.chunk_by(|a, b| a.0 == b.0).map(|group| group.iter().map(|(_, i)| *i).collect()).collect()
+/// Indices in ascending order of their values, cut into sets of equal values.
+pub(crate) struct TieGroups {
+    order: Vec<u32>,
+    sizes: Vec<u32>,
+}
+
+pub(crate) fn tie_groups(x: &[f64]) -> TieGroups {
+    let mut sorted: Vec<(u64, u32)> = x.iter().zip(0..).map(|(x, i)| (key(*x), i)).collect();
+    sorted.sort_unstable();
+    let sizes = sorted.chunk_by(|a, b| a.0 == b.0).map(|group| group.len() as u32).collect();
+    TieGroups { order: sorted.into_iter().map(|(_, i)| i).collect(), sizes }
+}
+
+impl TieGroups {
+    pub(crate) fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u32]> {
+        let mut rest = &self.order[..];
+        self.sizes.iter().map(move |size| {
+            let (group, after) = rest.split_at(*size as usize);
+            rest = after;
+            group
+        })
+    }
 }
 
 /// Twice the midranks less `n + 1`: whole numbers around 0.
 fn centred_ranks(x: &[f64]) -> Vec<i64> {
     let mut ranks = vec![0; x.len()];
     let mut below = 0;
-    for group in tie_groups(x) {
+    for group in tie_groups(x).iter() {
         let rank = (2 * below + group.len()) as i64 - x.len() as i64;
         group.iter().for_each(|i| ranks[*i as usize] = rank);
         below += group.len();
@@ -176,7 +197,7 @@ impl Ranked {
     fn new(x: &[f64]) -> Self {
         let (groups, mut dense) = (tie_groups(x), vec![0; x.len()]);
         let (mut start, mut tie_runs) = (0, Vec::new());
-        for (rank, group) in (0..).zip(&groups) {
+        for (rank, group) in (0..).zip(groups.iter()) {
             group.iter().for_each(|i| dense[*i as usize] = rank);
             if group.len() > 1 {
                 tie_runs.push(start..start + group.len());
@@ -184,7 +205,7 @@ impl Ranked {
             start += group.len();
         }
         let tied = tie_runs.iter().map(|run| pairs(run.len())).sum();
-        Self { order: groups.concat(), dense, tie_runs, tied }
+        Self { order: groups.order, dense, tie_runs, tied }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The same Rust code compiled once more for wider registers, chosen when it runs.
 
 /// Work with its arguments. `run` must be `#[inline(always)]`, so that it is compiled with the instructions of its caller.
+/// It loops with `for`: a closure that LLVM does not inline would be compiled for the baseline.
 pub(crate) trait Kernel {
     type Output;
 

@@ -1,5 +1,6 @@
 //! The one place where work is spread over threads.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -80,22 +81,19 @@ pub(crate) fn map<R: Send>(n: usize, nanoseconds: usize, f: impl Fn(usize) -> R 
 }
 
 /// Index ranges of `block` elements that cover `0..n`; they depend on `n` alone, never on the threads.
-pub(crate) fn blocks(n: usize, block: usize) -> Vec<std::ops::Range<usize>> {
+pub(crate) fn blocks(n: usize, block: usize) -> Vec<Range<usize>> {
     (0..n).step_by(block).map(|start| start..n.min(start + block)).collect()
 }
 
-/// `f(0), f(1), … f(n_rows - 1)` for rows of `n_classes` elements at `nanoseconds` each, or the first row's error.
+/// What `f` makes of all rows of `n_classes` elements (at `nanoseconds` each), range by range, or the first range's error.
 pub(crate) fn map_rows<R: Send>(
     (n_rows, n_classes): (usize, usize),
     nanoseconds: usize,
-    f: impl Fn(usize) -> Result<R, Error> + Send + Sync,
+    f: impl Fn(Range<usize>) -> Result<Vec<R>, Error> + Send + Sync,
 ) -> Result<Vec<R>, Error> {
     let blocks = blocks(n_rows, (ELEMENTS_PER_BLOCK / n_classes).max(1));
-    let results = map(blocks.len(), n_rows * n_classes * nanoseconds, |i| {
-        blocks[i].clone().map(&f).collect::<Result<Vec<R>, Error>>()
-    });
     let mut rows = Vec::with_capacity(n_rows);
-    for block in results {
+    for block in map(blocks.len(), n_rows * n_classes * nanoseconds, |i| f(blocks[i].clone())) {
         rows.extend(block?);
     }
     Ok(rows)

@@ -93,7 +93,7 @@ impl Kernel for Evaluation<'_> {
 
 fn entries(x: &[f64], units: &[u32]) -> Vec<Vec<Entry>> {
     let entry = |row: u32| Entry { row, unit: units[row as usize], y: 0 };
-    tie_groups(x).into_iter().map(|group| group.into_iter().map(entry).collect()).collect()
+    tie_groups(x).iter().map(|group| group.iter().map(|row| entry(*row)).collect()).collect()
 }
 
 fn dense_ranks(y: &[f64]) -> (Vec<u32>, usize) {
@@ -108,14 +108,14 @@ fn dense_ranks(y: &[f64]) -> (Vec<u32>, usize) {
 fn two_sample_groups(positive: &Sample, negative: &Sample) -> Vec<TwoSampleGroup> {
     let n_positive = positive.units.len();
     let both = [&positive.columns[0][..], &negative.columns[0]].concat();
-    let split = |group: Vec<u32>| {
+    let split = |group: &[u32]| {
         let (positives, negatives): (Vec<u32>, Vec<u32>) = group.iter().partition(|row| (**row as usize) < n_positive);
         TwoSampleGroup {
             positive: positives.iter().map(|row| positive.units[*row as usize]).collect(),
             negative: negatives.iter().map(|row| negative.units[*row as usize - n_positive]).collect(),
         }
     };
-    tie_groups(&both).into_iter().map(split).collect()
+    tie_groups(&both).iter().map(split).collect()
 }
 
 #[inline(always)]
