@@ -160,9 +160,9 @@ def _hidden_damage(measures: Measures) -> Iterator[Finding]:
             "hidden_damage",
             "warning",
             ("FA", "RA", "FADE"),
-            f"{len(models)} models have a forget accuracy within 0.1 of the retrained model's and keep 80 % of the "
-            f"retain accuracy, yet answer less like the retrained model than before unlearning: {', '.join(models)}. "
-            "Accuracies tied to reference answers hide this.",
+            f"{', '.join(models)}: forget accuracy within 0.1 of the retrained model's and at least 80 % of the retain "
+            "accuracy kept, yet farther from the retrained model's answers than before unlearning (FADE). Accuracies "
+            "tied to reference answers hide this.",
             {"n_models": len(models), "FADE of the original": original["FADE"].value},
         )
 
@@ -175,8 +175,8 @@ def _truncated(details: Mapping[str, Mapping[str, float]]) -> Iterator[Finding]:
             "truncated_samples",
             "warning",
             ("FADE", "FADE/token", "FADE-P", "FADE-R"),
-            f"{len(cut)} models do not end more than {TRUNCATED_SHARE:.0%} of their answers within the length cap "
-            f"({worst}: {cut[worst]:.0%}); their FADE is about the first tokens only.",
+            f"{', '.join(cut)}: more than {TRUNCATED_SHARE:.0%} of the answers do not end within the length cap (most: "
+            f"{worst}, {cut[worst]:.0%}); their FADE is about the first tokens only.",
             {"n_models": len(cut), "largest share": cut[worst]},
         )
 
@@ -187,8 +187,8 @@ def _collapsed(measures: Measures) -> Iterator[Finding]:
             "collapsed_models",
             "note",
             ("RA",),
-            f"{len(names)} models keep less than 70 % of the original's retain accuracy: {', '.join(names)}. Rows "
-            "without them are shown beside all rows.",
+            f"{', '.join(names)}: less than 70 % of the original's retain accuracy is left. Figures without them are "
+            "shown beside those of all rows.",
             {"n_models": len(names)},
         )
 

@@ -243,16 +243,17 @@ def _orientation_contradicted(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _shares_machinery(evidence: Evidence) -> Iterator[Finding]:
-    for entry in evidence.tracking:
-        if entry.shares_machinery:
-            yield Finding(
-                "shares_machinery",
-                "warning",
-                (entry.metric, entry.distance),
-                f"{entry.metric} and {entry.distance} are both made of "
-                f"{evidence.layout.table.machinery[entry.metric]}: part of their correlation is built in. Read "
-                f"the second distance.",
-            )
+    sharing = [entry for entry in evidence.tracking if entry.shares_machinery]
+    if sharing:
+        names, distance = tuple(entry.metric for entry in sharing), sharing[0].distance
+        yield Finding(
+            "shares_machinery",
+            "warning",
+            (*names, distance),
+            f"{', '.join(names)} and the distance {distance} are all made of "
+            f"{evidence.layout.table.machinery[distance]}: part of their correlation is built in. Read the second "
+            f"distance.",
+        )
 
 
 def _diverged(evidence: Evidence) -> Iterator[Finding]:
