@@ -31,7 +31,7 @@ def numpy_vectorised(data, statistic, n_resamples, draw=draw):
     return (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
 
 
-def vestige_replicates(data, statistic, n_resamples, draw=None):
+def vestige_replicates(data, statistic, n_resamples, *_draw):
     return bootstrap_replicates(data, statistic, n_resamples=n_resamples, seed=0)
 
 
