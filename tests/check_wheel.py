@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 HEAVY = ("numpy", "scipy", "torch", "rich", "typer")
@@ -16,9 +17,9 @@ for _ in range(5):
     times.append(float(seconds))
 assert min(times) <= 0.05, f"`import vestige` takes {min(times):.3f} s"
 
-import vestige
-
+vestige = import_module("vestige")
+package = Path(vestige.__file__).parent
 assert abs(vestige.kendall_tau([1, 2, 3], [1, 3, 2]) - 1 / 3) < 1e-12
-assert (Path(vestige.__file__).parent / "py.typed").exists()
-assert (Path(vestige.__file__).parent / "report" / "template.html").exists()
-print(f"wheel: imported from {Path(vestige.__file__).parent.name}, import takes {min(times) * 1000:.1f} ms")
+assert (package / "py.typed").exists()
+assert (package / "report" / "template.html").exists()
+print(f"wheel: imported from {package.name}, import takes {min(times) * 1000:.1f} ms")
