@@ -223,6 +223,21 @@ mod tests {
     }
 
     #[test]
+    fn wider_registers_change_no_bit() {
+        let values = |phase: f64| (0..999).map(|i| (phase + f64::from(i)).sin() * 9.0).collect::<Vec<_>>();
+        let (p, q) = (values(0.0), values(0.5));
+        let rows = |x| Rows::new(x, 3, 333, 333).unwrap();
+        let pairs = || Pairs::<f64, true, true> { p: rows(&p), q: rows(&q), space: Space::Logits, rows: 0..3 };
+        let (narrow, wide) = (pairs().run().unwrap(), simd::widest(pairs()).unwrap());
+        for (a, b) in narrow.iter().zip(&wide) {
+            assert_eq!(
+                (a.kl.to_bits(), a.js.to_bits(), a.tv.to_bits()),
+                (b.kl.to_bits(), b.js.to_bits(), b.tv.to_bits())
+            );
+        }
+    }
+
+    #[test]
     fn a_nan_gives_nan_and_logits_for_log_probs_an_error() {
         assert!(one(&[f64::NAN, 5.0], &[0.0, 1.0], Kind::Js, Space::LogProbs).unwrap().is_nan());
         let error = one(&[3.0, 1.0], &[0.0, 1.0], Kind::Kl, Space::LogProbs).unwrap_err();

@@ -23,25 +23,25 @@ static POOLS: OnceLock<Box<Pool>> = OnceLock::new();
 struct Pool {
     process: u32,
     n_threads: usize,
-    threads: ThreadPool,
+    /// Nothing where the operating system gives no threads; work is then done by the caller.
+    threads: Option<ThreadPool>,
     next: OnceLock<Box<Pool>>,
 }
 
 impl Pool {
     fn new(process: u32, n_threads: usize) -> Box<Self> {
         let builder = ThreadPoolBuilder::new().num_threads(n_threads).thread_name(|i| format!("vestige-{i}"));
-        let threads = builder.build().expect("the operating system gives threads");
-        Box::new(Self { process, n_threads, threads, next: OnceLock::new() })
+        Box::new(Self { process, n_threads, threads: builder.build().ok(), next: OnceLock::new() })
     }
 }
 
-fn pool(n_threads: usize) -> &'static ThreadPool {
+fn pool(n_threads: usize) -> Option<&'static ThreadPool> {
     let process = std::process::id();
     let mut slot = &POOLS;
     loop {
         let pool = slot.get_or_init(|| Pool::new(process, n_threads));
         if pool.process == process && pool.n_threads == n_threads {
-            return &pool.threads;
+            return pool.threads.as_ref();
         }
         slot = &pool.next;
     }
@@ -74,10 +74,11 @@ pub fn set_num_threads(n: usize) -> Result<(), Error> {
 /// `f(0), f(1), … f(n - 1)` in order, on all threads if `nanoseconds` (a guess at the whole work) makes that worth it.
 pub(crate) fn map<R: Send>(n: usize, nanoseconds: usize, f: impl Fn(usize) -> R + Send + Sync) -> Vec<R> {
     let n_threads = num_threads();
-    if n < 2 || n_threads == 1 || nanoseconds < WORTH_A_WAKE_UP {
-        return (0..n).map(f).collect();
+    let alone = n < 2 || n_threads == 1 || nanoseconds < WORTH_A_WAKE_UP;
+    match if alone { None } else { pool(n_threads) } {
+        Some(threads) => threads.install(|| (0..n).into_par_iter().map(f).collect()),
+        None => (0..n).map(f).collect(),
     }
-    pool(n_threads).install(|| (0..n).into_par_iter().map(f).collect())
 }
 
 /// Index ranges of `block` elements that cover `0..n`; they depend on `n` alone, never on the threads.
