@@ -109,9 +109,9 @@ def _run(shop: Shop, tasks: list[Task], jobs: int, progress: Progress) -> None:
                 todo.remove(task)
                 running[pool.submit(task.work, shop, task.argument)] = task
             for future in wait(running, return_when=FIRST_COMPLETED).done:
+                future.result()
                 missing.difference_update(running[future].outputs)
                 _report(progress, {running[future].stage: stages[running[future].stage]}, tasks, missing)
-                future.result()
                 del running[future]
     finally:
         if running:  # an error or Ctrl-C: what is half done is thrown away, what is finished stays
