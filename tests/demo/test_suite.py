@@ -129,10 +129,10 @@ def test_ctrl_c_ends_the_workers_and_leaves_a_folder_that_goes_on(small_run, tmp
 
 def test_a_shut_gate_says_what_was_seen_and_what_is_allowed(tmp_path):
     strict = replace(SMALL, gates=replace(SMALL.gates, recall=0.95), fit=replace(SMALL.fit, extra_rounds=2))
-    with pytest.raises(
-        GateError, match=r"(original|retrained-\d), after 3 epochs: recall \w+ is 0\.\d+, but must be 0.95"
-    ):
-        build(tmp_path / "run", settings=strict)
+    seen, told = [], r"(original|retrained-\d), after 3 epochs: recall \w+ is 0\.\d+, but must be 0.95"
+    with pytest.raises(GateError, match=told):
+        build(tmp_path / "run", settings=strict, progress=lambda *report: seen.append(report))
+    assert ("original and retrained models", 1, 3) not in seen
     assert finished(tmp_path / "run/checkpoints/base", strict.fingerprint(0))
     assert not (tmp_path / "run/config.yaml").exists()
 

@@ -1,0 +1,1 @@
+"""Models changed on purpose."""
