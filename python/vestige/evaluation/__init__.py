@@ -18,7 +18,6 @@ from vestige.evaluation.tables import write_tables
 from vestige.meta.reliability import reliability
 from vestige.meta.results import Reliability
 from vestige.metrics import ScoreTable
-from vestige.metrics.distribution import FADE
 from vestige.report.model import Report, Row
 from vestige.stats.equivalence import Equivalence
 
@@ -132,7 +131,7 @@ def _report(measures: Measures, judged: Reliability | None, seconds: Mapping[str
     run = measures.run
     by_distance = [verdicts(run, distance) for distance in verdict_distances(measures)]
     first, second = (*by_distance, {}, {})[:2]
-    details = fade_details(run, FADE)
+    details = fade_details(run)
     metric_cards = cards(measures)
     return Report(
         title=run.config.title,

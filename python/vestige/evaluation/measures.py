@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vestige.evaluation.plan import RunPlan, Subject
 from vestige.metrics import DISTANCES, METRICS, Metric, ScoreTable, estimate
-from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS, fade_log_ratios, monte_carlo_error, prompt_error
+from vestige.metrics.distribution import FADE, FUNCTIONAL_DISTANCE, JS, fade_log_ratios, monte_carlo_error, prompt_error
 from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
 from vestige.stats.estimate import Estimate
 from vestige.store import Shard
@@ -151,24 +151,26 @@ def verdict_distances(measures: Measures) -> tuple[Metric, ...]:
     return (JS, *(m for m in measures.distances if m is FUNCTIONAL_DISTANCE))
 
 
-def fade_details(run: RunPlan, metric: Metric) -> dict[str, dict[str, float]]:
-    """Subject to what must be known of its FADE: errors apart, truncated share, share of the largest prompt."""
-    reader, judge = Reader(run), _references(run)[0]
-    if judge is None:
+def fade_details(run: RunPlan) -> dict[str, dict[str, float]]:
+    """Subject to what must be known of its FADE; empty without retrained models."""
+    reader, retrained = Reader(run), run.of("retrained")
+    if not retrained:
         return {}
-    return {s.name: _fade_detail(reader.arrays(metric, s, judge), reader.truncated(s)) for s in run.subjects}
+    return {s.name: _fade_detail(reader, s, retrained) for s in run.subjects}
 
 
-def _fade_detail(arrays: Arrays, truncated: NDArray[np.bool_]) -> dict[str, float]:
-    ratios = fade_log_ratios(arrays)
-    per_prompt = ratios["u"].mean(axis=1) + ratios["r"].mean(axis=1)
+def _fade_detail(reader: Reader, subject: Subject, retrained: tuple[Subject, ...]) -> dict[str, float]:
+    """Both directions, the errors apart, what a single prompt makes of it, and the value by retrained seed."""
+    by_seed = [fade_log_ratios(reader.arrays(FADE, subject, reference)) for reference in retrained]
+    first = by_seed[0]
+    per_prompt = first["u"].mean(axis=1) + first["r"].mean(axis=1)
+    largest, total = float(np.abs(per_prompt).max()), float(np.abs(per_prompt).sum())
     return {
-        "FADE Monte-Carlo error": float(np.hypot(monte_carlo_error(ratios["u"]), monte_carlo_error(ratios["r"]))),
+        "FADE forward (u to r)": float(first["u"].mean()),
+        "FADE backward (r to u)": float(first["r"].mean()),
+        "FADE Monte-Carlo error": float(np.hypot(monte_carlo_error(first["u"]), monte_carlo_error(first["r"]))),
         "FADE prompt error": prompt_error(per_prompt[:, None]),
-        "FADE forward (u to r)": float(ratios["u"].mean()),
-        "FADE backward (r to u)": float(ratios["r"].mean()),
-        "FADE largest prompt's share": float(np.abs(per_prompt).max() / np.abs(per_prompt).sum())
-        if np.abs(per_prompt).sum() > 0
-        else float("nan"),
-        "truncated samples": float(np.mean(truncated)),
+        "FADE largest prompt's share": largest / total if total > 0 else float("nan"),
+        **{f"FADE against {r.name}": FADE.summary(ratios) for r, ratios in zip(retrained, by_seed, strict=True)},
+        "truncated samples": float(np.mean(reader.truncated(subject))),
     }
