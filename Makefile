@@ -12,11 +12,12 @@ test: .venv/.test
 	$(BIN)/python -m pytest
 
 bench: .venv/.bench
-	$(BIN)/python -m pytest benches --benchmark-json=benches/latest.json
-	$(BIN)/python benches/table.py benches/latest.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benches --benchmark-json=target/bench.json
+	$(BIN)/python benches/table.py target/bench.json
 
 stubs: .venv/.test
-	$(BIN)/maturin generate-stubs --features stubs --out python/vestige
+	$(BIN)/maturin generate-stubs --features stubs --out python
+	$(BIN)/ruff check -q --fix --exit-zero python/vestige/_rust.pyi && $(BIN)/ruff format -q python/vestige/_rust.pyi
 
 docs: .venv/.test
 	$(BIN)/python -c "from vestige.metrics import DISTANCES, METRICS; from vestige.report.catalogue import catalogue_markdown as text; print(text((*METRICS, *DISTANCES)), end='')" > docs/metrics.md
