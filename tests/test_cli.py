@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,29 @@ def test_a_finished_run_is_evaluated_again_from_its_store(micro_run):
     assert (micro_run.folder / "report.html").stat().st_size > 0
     config = yaml.safe_load((micro_run.folder / "config.yaml").read_text())
     assert not Path(config["models"]["original"]).is_absolute()
+
+
+def test_an_interrupt_keeps_what_is_finished_and_the_same_command_goes_on(micro_run, tmp_path):
+    folder = shutil.copytree(micro_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("store", "report*"))
+    command = [sys.executable, "-c", "from vestige.cli import main; main()", "evaluate", str(folder / "config.yaml")]
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs in the background hands down an ignored interrupt.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while process.poll() is None and not any((folder / "store").glob("retrained-0-*/samples.json")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 130, shown
+    assert "Interrupted. What was finished is kept" in shown
+    kept = {path: path.stat().st_mtime_ns for path in (folder / "store").glob("retrained-0-*/forget.safetensors")}
+    again = vestige("evaluate", folder / "config.yaml")
+    assert again.returncode == 0, again.stderr
+    assert kept
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
 
 
 def test_the_catalogue_prints_every_card():

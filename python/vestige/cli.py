@@ -167,15 +167,15 @@ def metrics(name: Annotated[str | None, typer.Argument(help="Show one metric's c
 def main() -> None:
     """Run the command line: errors of the user's making are one sentence and exit code 2, never a traceback."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        errors.print("\nInterrupted. What was finished is kept; the same command goes on from there.")
-        sys.exit(INTERRUPTED)
+        code = app(standalone_mode=False) or 0  # an interrupt comes back as the code that typer gives it
+    except typer.Abort:
+        code = INTERRUPTED
     except (ValueError, KeyError, OSError, ImportError, RuntimeError, typer.exceptions.TyperException) as error:
         errors.print(f"[bold red]error[/bold red]: {_sentence(error)}", markup=True, highlight=False, soft_wrap=True)
-        sys.exit(BAD_INPUT)
+        code = BAD_INPUT
+    if code == INTERRUPTED:
+        errors.print("\nInterrupted. What was finished is kept; the same command goes on from there.")
+    sys.exit(code)
 
 
 def _sentence(error: BaseException) -> str:
