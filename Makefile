@@ -17,7 +17,7 @@ bench: .venv/.bench
 
 stubs: .venv/.test
 	$(BIN)/maturin generate-stubs --features stubs --out python
-	$(BIN)/ruff check -q --fix --exit-zero python/vestige/_rust.pyi && $(BIN)/ruff format -q python/vestige/_rust.pyi
+	$(BIN)/ruff check -s --fix --exit-zero python/vestige/_rust.pyi && $(BIN)/ruff format -q python/vestige/_rust.pyi
 
 docs: .venv/.test
 	$(BIN)/python -c "from vestige.metrics import DISTANCES, METRICS; from vestige.report.catalogue import catalogue_markdown as text; print(text((*METRICS, *DISTANCES)), end='')" > docs/metrics.md
