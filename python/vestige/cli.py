@@ -107,6 +107,7 @@ def reliability(
     ] = None,
     groups: Annotated[str, typer.Option(help="Columns within which rows are compared, comma-separated.")] = "",
     clusters: Annotated[str, typer.Option(help="Columns whose rows are resampled together, comma-separated.")] = "",
+    labels: Annotated[str, typer.Option(help="Columns of numbers that are no scores, as seed, comma-separated.")] = "",
     compare: Annotated[Path | None, typer.Option(help="A second table with the same metrics.")] = None,
     convention: Annotated[
         Convention, typer.Option(help="`default`, or `published`: the analysis of arXiv 2605.02206 as released.")
@@ -121,15 +122,15 @@ def reliability(
     from vestige.report import report_of_table
 
     orientation, distances = parse_better(better), _names(distance or "")
-    labels = tuple(dict.fromkeys((*_names(groups), *_names(clusters))))
-    scores = read_table(table, better=orientation, distance=distances, labels=labels)
+    named = tuple(dict.fromkeys((*_names(groups), *_names(clusters), *_names(labels))))
+    scores = read_table(table, better=orientation, distance=distances, labels=named)
     judged = judge(
         scores,
         distance=distances[0] if distances else None,
         second_distance=distances[1] if len(distances) > 1 else None,
         groups=_names(groups),
         clusters=_names(clusters),
-        compare=compare and read_table(compare, better=orientation, labels=labels),
+        compare=compare and read_table(compare, better=orientation, labels=named),
         convention=convention.value,
         seed=seed,
     )
