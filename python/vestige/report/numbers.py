@@ -54,14 +54,14 @@ def with_interval(estimate: Estimate) -> str:
 
 
 def p_value(p: float) -> str:
-    """A p-value to three decimals, "< 0.001" below that, "-" where no test was possible.
+    """A p-value to three decimals, "<0.001" below that, "-" where no test was possible.
 
     >>> p_value(0.0421), p_value(0.0002)
-    ('0.042', '< 0.001')
+    ('0.042', '<0.001')
     """
     if isnan(p):
         return DASH
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "<0.001" if p <0.001 else f"{p:.3f}"
 
 
 def percent(share: float) -> str:

@@ -194,25 +194,33 @@ def _score(row: Row, card: Card) -> str:
 def _print_metrics(page: _Page, report: Report) -> None:
     tracking = report.reliability.tracking if report.reliability else ()
     page.heading(f"Metrics, and whether they track closeness by {tracking[0].distance}" if tracking else "Metrics")
-    columns = [_Column("metric", folds=True), *map(_Column, ("best", "floor", "controls"))]
-    columns += [_Column("rho"), _Column("p adj."), _Column("verdict", folds=True, least=11)] if tracking else []
+    columns = [_Column("metric", folds=True), *map(_Column, ("best", "floor", "control"))]
+    columns += (
+        [_Column("rho"), _Column("p"), _Column("p adj"), _Column("verdict", folds=True, least=11)] if tracking else []
+    )
     page.table(columns, [_metric(card, tracking) for card in report.cards])
     if any(card.better == "reference" for card in report.cards):
         page.line("near: closest to the retrained model is best. floor: values of the other retrained seeds.")
+    if tracking:
+        kind = "all" if tracking[0].exact else "drawn"
+        page.line(
+            f"p: {tracking[0].n_relabellings:,} relabellings ({kind}) within groups; p adj: over {tracking[0].family} "
+            "metrics."
+        )
     second = report.reliability.second_tracking if report.reliability else ()
     if second:
         page.line(f"By the second distance ({second[0].distance}): {_by_verdict(second)}.")
 
 
 def _metric(card: Card, tracking: Sequence[Tracking]) -> tuple[str, ...]:
-    controls = {True: "passes", False: "fails", None: "-"}[card.passes_controls]
+    controls = {True: "pass", False: "fail", None: "-"}[card.passes_controls]
     cells = (card.name, BETTER.get(card.better, card.better), spread(card.floor), controls)
     if not tracking:
         return cells
     entry = contents.tracking_of(tracking, card.name)
     if entry is None:
-        return (*cells, "-", "-", "-")
-    return (*cells, with_interval(entry.rho), p_value(entry.p_adjusted), entry.verdict)
+        return (*cells, "-", "-", "-", "-")
+    return (*cells, with_interval(entry.rho), p_value(entry.p), p_value(entry.p_adjusted), entry.verdict)
 
 
 def _by_verdict(tracking: Sequence[Tracking]) -> str:
