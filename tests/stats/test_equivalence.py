@@ -91,6 +91,16 @@ def test_a_zero_or_undefined_floor_leaves_it_undecided_with_the_reason():
         assert "retrained models" in result.ratio.reason
 
 
+@pytest.mark.parametrize("distance", [1.24, 0.1, 3.0])
+def test_seeds_that_agree_to_the_last_digit_leave_it_undecided_with_the_reason(distance):
+    result = equivalence_to_retraining([distance] * 3, np.ones((3, 3)) - np.eye(3))
+    assert result.verdict == "undecided"
+    assert result.ratio.value == pytest.approx(distance)
+    assert not result.ratio.has_interval
+    assert result.ratio.reason == "no spread between retrained models"
+    assert math.isnan(result.smallest_margin)
+
+
 @pytest.mark.parametrize(
     "to, between, margin, words",
     [

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from vestige.stats import permutation
-from vestige.stats.permutation import relabelling_test, sign_flip_test
+from vestige.stats.permutation import relabelling_test
 
 
 def relabelling_reference(columns, target, strata):
@@ -111,41 +111,3 @@ def test_p_values_of_noise_are_uniform_enough():
 def test_a_wrong_argument_is_named(columns, target, strata, words):
     with pytest.raises(ValueError, match=words):
         relabelling_test(columns, target, strata)
-
-
-def sign_flip_reference(blocks):
-    """Every sign pattern one at a time."""
-    sums = [
-        abs(sum(s * b for s, b in zip(signs, blocks, strict=True))) for signs in product([1, -1], repeat=len(blocks))
-    ]
-    return sum(total >= abs(sum(blocks)) - 1e-9 for total in sums) / len(sums)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_sign_flips_match_the_definition_and_scipy(seed):
-    d = np.random.default_rng(seed).normal(0.5, 1, 8)
-    ours = sign_flip_test(d)
-    theirs = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf)
-    assert ours.p == pytest.approx(sign_flip_reference(d.tolist()), rel=1e-12)
-    assert ours.p == pytest.approx(theirs.pvalue, rel=1e-12)
-    assert (ours.n_flips, ours.exact) == (256, True)
-
-
-def test_rows_of_one_cluster_flip_together():
-    d = np.array([1.0, 0.5, 2.0, 1.0, 0.2, 0.3])
-    assert sign_flip_test(d, clusters=list("aabbcc")).p == 0.25
-    assert sign_flip_test(d).p == 2 / 64
-
-
-def test_many_clusters_are_drawn_by_seed():
-    d = np.random.default_rng(0).normal(0.3, 1, 40)
-    test = sign_flip_test(d, seed=1)
-    assert not test.exact
-    assert test == sign_flip_test(d, seed=1)
-    assert test.p == pytest.approx(stats.ttest_1samp(d, 0).pvalue, abs=0.02)
-
-
-@pytest.mark.parametrize("differences", [[], [np.nan], [[1.0]]])
-def test_differences_must_be_numbers(differences):
-    with pytest.raises(ValueError, match="differences"):
-        sign_flip_test(differences)

@@ -198,8 +198,9 @@ def fold_mean(z: Floats, *, n: int, over: str) -> Estimate:
         return Estimate(value, n=n, over=over, n_clusters=len(z), reason=reason)
     left_out = np.tanh((z.sum() - z) / (len(z) - 1))
     low, high = jackknife_t(value, left_out, scale="fisher")
-    reason = jackknife_problem(value, left_out, scale="fisher")
-    return Estimate(value, low, high, n, over, (), len(z), "t over folds, fisher scale", reason=reason)
+    reason = jackknife_problem(value, left_out, scale="fisher").replace("clusters", "folds")
+    method = "" if reason else "t over folds, fisher scale"
+    return Estimate(value, low, high, n, over, (), len(z), method, reason=reason)
 
 
 def _named(layout: Layout, weights: Floats) -> dict[str, float]:

@@ -79,7 +79,8 @@ def bootstrap(
         scale = _SCALES[statistic]
         low, high = jackknife_t(value, left_out, scale=scale, confidence_level=confidence_level)
         reason = jackknife_problem(value, left_out, scale=scale)
-        return Estimate(**common, low=low, high=high, method=f"jackknife-t, {scale} scale", reason=reason)
+        method_used = "" if reason else f"jackknife-t, {scale} scale"
+        return Estimate(**common, low=low, high=high, method=method_used, reason=reason)
     replicates = _replicates(samples, statistic, n_resamples, seed, ids)
     low, high, made_by, reason = _quantile_interval(value, replicates, left_out, method, confidence_level)
     n_undefined = int(np.isnan(replicates).sum())

@@ -1,6 +1,6 @@
 """Intervals that stay honest with few clusters: jackknife-t, exact binomial, bootstrap quantiles."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, isnan, nan
 from typing import Any, Literal
@@ -19,6 +19,9 @@ Arrays = Mapping[str, NDArray[Any]]
 FEWEST_CLUSTERS = 3
 # Below this, simulated coverage of nominal 95 % was 68-93 % for bootstrap quantiles (3 to 13 clusters).
 FEWEST_CLUSTERS_FOR_BOOTSTRAP = 20
+
+# Leave-one-out values that differ by less than this share of themselves differ by rounding only.
+_ROUNDING = 1e-12
 
 _FORWARD: Mapping[Scale, Callable[[Any], Any]] = {
     "identity": np.asarray,
@@ -64,12 +67,13 @@ def jackknife_t(
     if jackknife_problem(value, parts, scale=scale):
         return nan, nan
     forward = _FORWARD[scale]
-    variances = [_jackknife_variance(forward(part)) for part in parts]
+    moved = [forward(part) for part in parts]
+    # In units of the widest stratum: the square of a small spread would be 0.
+    unit = max(float(np.ptp(part)) for part in moved)
+    variances = [_jackknife_variance((part - part[0]) / unit) for part in moved]
     total = sum(variances)
-    freedom = [variance**2 / (len(part) - 1) for variance, part in zip(variances, parts, strict=True)]
-    # Without any spread every stratum agrees, and the degrees of freedom change nothing.
-    df = total**2 / sum(freedom) if sum(freedom) > 0 else 1.0
-    half = float(stdtrit(df, (1 + confidence_level) / 2)) * total**0.5
+    df = total**2 / sum(variance**2 / (len(part) - 1) for variance, part in zip(variances, parts, strict=True))
+    half = float(stdtrit(df, (1 + confidence_level) / 2)) * unit * total**0.5
     low, high = _BACK[scale](np.array([forward(value) - half, forward(value) + half]))
     return float(low), float(high)
 
@@ -94,7 +98,12 @@ def jackknife_problem(value: float, leave_one_out: Floats | Sequence[Floats], *,
         return "undefined without one of the clusters"
     if not ((left_out > low) & (left_out < high)).all():
         return f"on the edge of the {scale} scale without one of the clusters"
-    return ""
+    # An interval of width 0 would claim certainty where the clusters only happen to agree.
+    return "" if any(_spreads(part) for part in parts) else "no spread between clusters"
+
+
+def _spreads(left_out: Floats) -> bool:
+    return bool(np.ptp(left_out) > _ROUNDING * np.abs(left_out).max())
 
 
 def _parts(leave_one_out: Floats | Sequence[Floats]) -> list[Floats]:
@@ -263,15 +272,13 @@ def cluster_estimate(
     over: str,
     fixed: tuple[str, ...] = (),
     confidence_level: float = 0.95,
-    method: Literal["jackknife-t", "bootstrap"] = "jackknife-t",
-    n_resamples: int = 2_000,
-    seed: int = 0,
 ) -> Estimate:
     """Value of a summary over named arrays, with an interval over clusters of units.
 
     A cluster that is left out is left out of all arrays at once. Clusters that occur in the same arrays form a
-    stratum; strata are independent samples. The default interval is the jackknife's. A mean of values within [0, 1]
-    so close to 0 or 1 that the logit is undefined gets the exact binomial interval with each cluster as one trial.
+    stratum; strata are independent samples. The interval is the jackknife's. A mean of values within [0, 1] that has
+    none on the logit scale, because it is too close to 0 or 1 or because all clusters agree, gets the exact binomial
+    interval with each cluster as one trial.
 
     Args:
         summary: from the named arrays to one number; NaN where it is undefined.
@@ -281,15 +288,13 @@ def cluster_estimate(
         over: what the clusters are, in the plural, for example "authors".
         fixed: what the interval does not speak for.
         confidence_level: nominal coverage.
-        method: "bootstrap" draws whole clusters within strata and needs 20 clusters in each.
-        n_resamples: resamples of the bootstrap.
-        seed: decides them.
 
     Returns:
-        The estimate; its interval is NaN, with the reason, below 3 clusters in a stratum or on the edge of the scale.
+        The estimate; its interval is NaN, with the reason, below 3 clusters in a stratum, on the edge of the scale or
+        where the clusters do not differ.
 
     Raises:
-        ValueError: if `clusters` does not match `arrays`, or a bootstrap is asked of fewer than 20 clusters.
+        ValueError: if `clusters` does not match `arrays`.
 
     >>> values, authors = {"x": np.array([1.0, 3.0, 5.0, 7.0])}, {"x": np.array([0, 1, 2, 2])}
     >>> str(cluster_estimate(lambda a: a["x"].mean(), values, authors, scale="log", over="authors"))
@@ -297,11 +302,7 @@ def cluster_estimate(
     """
     design = _design(arrays, clusters)
     value = float(summary(arrays))
-    interval = (
-        _jackknife_interval(summary, design, value, scale, over, confidence_level)
-        if method == "jackknife-t"
-        else _bootstrap_interval(summary, design, over, n_resamples, confidence_level, seed)
-    )
+    interval = _jackknife_interval(summary, design, value, scale, over, confidence_level)
     return Estimate(
         value=value,
         low=interval.low,
@@ -312,7 +313,6 @@ def cluster_estimate(
         n_clusters=sum(len(stratum) for stratum in design.strata),
         method=interval.method,
         confidence_level=confidence_level,
-        n_undefined=interval.n_undefined,
         reason=interval.reason,
     )
 
@@ -323,7 +323,6 @@ class _Interval:
     high: float = nan
     method: str = ""
     reason: str = ""
-    n_undefined: int = 0
 
 
 def _jackknife_interval(
@@ -365,41 +364,3 @@ def _binomial_bounds(design: _Design, value: float, confidence_level: float) -> 
     low, _ = clopper_pearson(all_1, len(ids), confidence_level)
     _, high = clopper_pearson(any_above_0, len(ids), confidence_level)
     return low, high
-
-
-def _bootstrap_interval(
-    summary: Callable[[Arrays], float], design: _Design, over: str, n_resamples: int, confidence_level: float, seed: int
-) -> _Interval:
-    fewest = min((len(stratum) for stratum in design.strata), default=0)
-    if fewest < FEWEST_CLUSTERS_FOR_BOOTSTRAP:
-        raise ValueError(
-            f"method='bootstrap' needs {FEWEST_CLUSTERS_FOR_BOOTSTRAP} {over} in each independent sample, there are "
-            f"{fewest}: use method='jackknife-t'"
-        )
-    replicates = np.array([summary(resample) for resample in _resamples(design, n_resamples, seed)], dtype=np.float64)
-    n_undefined = int(np.isnan(replicates).sum())
-    low, high = percentile(replicates, confidence_level)
-    reason = "undefined in every resample" if n_undefined == n_resamples else ""
-    return _Interval(low, high, "percentile cluster bootstrap", reason, n_undefined)
-
-
-def _resamples(design: _Design, n_resamples: int, seed: int) -> Iterator[Arrays]:
-    """Arrays with whole clusters drawn with replacement, each stratum on random streams of its own."""
-    from vestige.kernels import resample_indices
-
-    seeds = np.random.SeedSequence(seed).generate_state(len(design.strata), np.uint32)
-    drawn = [
-        stratum[resample_indices(len(stratum), n_resamples, int(stratum_seed))]
-        for stratum, stratum_seed in zip(design.strata, seeds, strict=True)
-    ]
-    rows = {
-        name: {int(cluster): np.flatnonzero(ids == cluster) for cluster in np.unique(ids)}
-        for name, ids in design.clusters.items()
-    }
-    nobody = np.empty(0, dtype=np.int64)
-    for i in range(n_resamples):
-        chosen = [int(cluster) for stratum in drawn for cluster in stratum[i]]
-        yield {
-            name: values[np.concatenate([rows[name].get(cluster, nobody) for cluster in chosen])]
-            for name, values in design.arrays.items()
-        }

@@ -1,4 +1,4 @@
-"""Permutation tests: relabelling within strata, jointly over several columns, and paired sign flips."""
+"""Permutation test: relabelling within strata, jointly over several columns."""
 
 from dataclasses import dataclass
 from itertools import permutations
@@ -165,63 +165,3 @@ def _outer_sum(parts: list[Floats]) -> Floats:
 def _studentised(gap: Floats, spread: Floats) -> Floats:
     """Gap over spread; 0 where nothing spreads, because then no relabelling makes a gap."""
     return np.divide(gap, spread, out=np.zeros_like(gap), where=spread > _TIE)
-
-
-@dataclass(frozen=True)
-class SignFlip:
-    """A paired sign-flip test.
-
-    Attributes:
-        mean: mean difference.
-        p: two-sided p-value.
-        n_flips: sign patterns behind it.
-        exact: whether they are all there are.
-    """
-
-    mean: float
-    p: float
-    n_flips: int
-    exact: bool
-
-
-def sign_flip_test(differences: ArrayLike, clusters: ArrayLike | None = None, *, seed: int = 0) -> SignFlip:
-    """Whether paired differences centre on 0, flipping the sign of whole clusters.
-
-    All sign patterns up to 19 clusters, else 20,000 draws with the observed one counted. With 4 clusters the smallest
-    p is 2/16 = .125.
-
-    Args:
-        differences: paired differences, shape (n_rows,), without NaN.
-        clusters: label of the cluster of each row, shape (n_rows,); without it, every row is its own.
-        seed: decides the draws.
-
-    Returns:
-        The test.
-
-    Raises:
-        ValueError: if there are no differences, one is NaN, or lengths differ.
-
-    Source: Fisher (1935), The Design of Experiments, section 21.
-
-    >>> sign_flip_test([1.0, 1.0, 1.0, 1.0]).p
-    0.125
-    """
-    values = np.asarray(differences, dtype=np.float64)
-    labels = np.arange(len(values)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
-    if values.ndim != 1 or not len(values) or np.isnan(values).any() or labels.shape != values.shape:
-        raise ValueError(
-            f"differences must be numbers of shape (n_rows,), one cluster label each, got {values.shape} and "
-            f"{labels.shape}, {int(np.isnan(values).sum())} of them NaN"
-        )
-    blocks: Floats = np.bincount(labels, weights=values).astype(np.float64)
-    exact = 2 ** len(blocks) <= MOST_EXACT
-    sums = _outer_sum([np.array([b, -b]) for b in blocks]) if exact else _drawn_flips(blocks, seed)
-    tolerance = _TIE * np.abs(blocks).sum()
-    reached = int((np.abs(sums) >= abs(blocks.sum()) - tolerance).sum())
-    extra = 0 if exact else 1
-    return SignFlip(float(values.mean()), (reached + extra) / (len(sums) + extra), len(sums), exact)
-
-
-def _drawn_flips(blocks: Floats, seed: int) -> Floats:
-    signs = np.random.default_rng(seed).integers(0, 2, (N_DRAWS, len(blocks))) * 2.0 - 1.0
-    return signs @ blocks
