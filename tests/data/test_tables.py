@@ -102,6 +102,8 @@ def test_orientations_are_read_from_the_command_line_form():
     assert parse_better("FA=lower, RA=higher,X=reference:a=b") == {"FA": "lower", "RA": "higher", "X": "reference:a=b"}
     with pytest.raises(TableError, match="NAME=higher"):
         parse_better("FA")
+    with pytest.raises(TableError, match="'FA' has two orientations"):
+        parse_better("FA=lower,RA=higher, FA =higher")
 
 
 def spoiled(**changes):
@@ -123,6 +125,20 @@ def spoiled(**changes):
         ({name: values[:1] for name, values in COLUMNS.items()}, ASKED, "1 models"),
         (spoiled(RA=[1.0]), ASKED, "differ in length"),
         ([1, 2], ASKED, "from list"),
+        (COLUMNS, {**ASKED, "distance": ("gap", "RA")}, "'RA' is a distance and has an orientation"),
+        (COLUMNS, {**ASKED, "distance": ("gap", "gap")}, "'gap' is named twice"),
+        (COLUMNS, {**ASKED, "distance": ("gap", "a", "b")}, "at most two distances, got 3: gap, a, b"),
+        (COLUMNS, {**ASKED, "better": {"FA": "reference:inf", "RA": "higher"}}, "FA=reference:inf is infinite"),
+        (COLUMNS, {**ASKED, "better": {"FA": "reference:-1e999", "RA": "higher"}}, "infinite"),
+        (
+            spoiled(method=["GA", "SSD", "r"]),
+            {**ASKED, "better": {"FA": "reference:r", "RA": "higher"}},
+            "the row 'r' has no FA",
+        ),
+        (spoiled(FA=[0.5, "inf", 1.0]), ASKED, "row 2 of column 'FA' is infinite"),
+        (spoiled(gap=[3.0, 2.0, -math.inf]), ASKED, "row 3 of column 'gap' is infinite"),
+        (spoiled(RA=[10**400, 1, 2]), ASKED, "row 1 of column 'RA' is infinite"),
+        (spoiled(gap=["-1e301", 1, 2]), ASKED, "row 1 of column 'gap' is beyond 1e300, as good as infinite"),
     ],
 )
 def test_a_bad_table_is_refused_in_one_sentence_that_names_the_trouble(columns, asked, words):
@@ -142,6 +158,8 @@ def test_a_bad_table_is_refused_in_one_sentence_that_names_the_trouble(columns, 
         ("table.json", "{", "not JSON"),
         ("table.json", "[1, 2]", "one list of objects"),
         ("table.jsonl", '{"a": 1}\n{', "line 2"),
+        ("table.csv", 'model,FA\na,1\n"b,2\n', "table.csv is not CSV: unexpected end of data"),
+        ("table.csv", "model,FA\n" + "a" * 200_000 + ",1\n", "table.csv is not CSV: field larger"),
     ],
 )
 def test_a_bad_file_is_refused_in_one_sentence(tmp_path, name, content, words):
@@ -149,6 +167,28 @@ def test_a_bad_file_is_refused_in_one_sentence(tmp_path, name, content, words):
         (tmp_path / name).write_text(content)
     with pytest.raises(TableError, match=words):
         read_table(tmp_path / name, **ASKED)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl"])
+def test_a_file_in_another_encoding_is_named(tmp_path, suffix):
+    (tmp_path / f"t{suffix}").write_bytes("modèle".encode("latin-1"))
+    with pytest.raises(TableError, match=rf"t{suffix} is not UTF-8 text \(byte 4\): save it as UTF-8"):
+        read_table(tmp_path / f"t{suffix}", **ASKED)
+
+
+@pytest.mark.parametrize("digits", [310, 5_000])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_an_integer_too_large_for_a_number_is_infinite(tmp_path, suffix, digits):
+    line = '{"model": "a", "RA": 1}\n'
+    huge = f'{{"model": "b", "RA": -{"9" * digits}}}'
+    (tmp_path / f"t{suffix}").write_text(line + huge if suffix == ".jsonl" else f"[{line},{huge}]")
+    with pytest.raises(TableError, match="row 2 of column 'RA' is infinite"):
+        read_table(tmp_path / f"t{suffix}", better={"RA": "higher"})
+
+
+def test_a_line_separator_inside_a_json_string_ends_no_line(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"model": "a\u2028b", "RA": 1}\r\n{"model": "c", "RA": 2}\r\n', encoding="utf-8")
+    assert read_table(tmp_path / "t.jsonl", better={"RA": "higher"}).models == ("a\u2028b", "c")
 
 
 def test_a_json_object_with_one_list_of_models_is_read(tmp_path):

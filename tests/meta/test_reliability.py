@@ -151,6 +151,8 @@ def test_the_smallest_tables_are_judged_without_a_crash_and_without_a_claim(n):
         ({"convention": "mine"}, ValueError, "convention must be"),
         ({"distance": "gop"}, TableError, "did you mean gap"),
         ({"groups": ("data",)}, TableError, "no column 'data'"),
+        ({"second_distance": "gap"}, TableError, "'gap' is named twice"),
+        ({"second_distance": "a"}, TableError, "'a' is a distance and has an orientation"),
         ({"collapsed": [True]}, ValueError, r"collapsed must hold one flag a row, shape \(3,\)"),
         ({"compare": {"model": ["x", "y"], "b": [1, 2]}}, TableError, "no column 'a'"),
     ],
@@ -164,6 +166,8 @@ def test_a_wrong_argument_is_named(changes, error, words):
 def test_a_score_table_without_the_distance_is_named(make_table):
     with pytest.raises(TableError, match="no distance column 'far'"):
         reliability(make_table({"a": 1.0}), distance="far")
+    with pytest.raises(TableError, match="'a' is a distance and has an orientation"):
+        reliability(make_table({"a": 1.0}), distance="a")
 
 
 @pytest.mark.slow

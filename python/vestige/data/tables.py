@@ -4,7 +4,8 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from math import isnan, nan
+from io import StringIO
+from math import inf, isinf, isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ Floats = NDArray[np.float64]
 _MISSING = {"", "nan", "na", "n/a", "none", "null"}
 _ORIENTATIONS = ("higher", "lower", "reference")
 _ITEM_COLUMNS = ("model", "method")
+# The distance and a second opinion.
+MOST_DISTANCES = 2
+# Sums and squares of larger cells are infinite.
+_LARGEST = 1e300
 
 
 class TableError(ValueError):
@@ -36,7 +41,7 @@ def parse_better(text: str) -> dict[str, str]:
         Column name to orientation, as `read_table` takes it.
 
     Raises:
-        TableError: if a part is not of that form.
+        TableError: if a part is not of that form or names a metric again.
 
     >>> parse_better("FA=reference:0.25,RA=higher")
     {'FA': 'reference:0.25', 'RA': 'higher'}
@@ -46,6 +51,8 @@ def parse_better(text: str) -> dict[str, str]:
         name, equals, orientation = part.partition("=")
         if not (name and equals and orientation):
             raise TableError(f"cannot read {part!r}: write NAME=higher, NAME=lower or NAME=reference:VALUE")
+        if name.strip() in better:
+            raise TableError(f"{name.strip()!r} has two orientations in {text!r}: give it one")
         better[name.strip()] = orientation.strip()
     return better
 
@@ -72,8 +79,9 @@ def read_table(
         The table; empty cells and "nan" are NaN.
 
     Raises:
-        TableError: if the file is missing or of another kind, a column is unknown or has no orientation, a cell is not
-            a number, there are fewer than two rows, a column is empty, or a row occurs twice.
+        TableError: if the file is missing, damaged or of another kind, a column is unknown, has no orientation or is
+            both metric and distance, there are more than two distances, a cell is not a finite number, there are fewer
+            than two rows, a column is empty, or a row occurs twice.
     """
     file = Path(path)
     if not file.is_file():
@@ -90,9 +98,18 @@ def read_table(
     return table_from_columns(columns, better=better, distance=distance, labels=labels, item=item)
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TableError(f"{file.name} is not UTF-8 text (byte {error.start + 1}): save it as UTF-8") from error
+
+
 def _read_csv(file: Path) -> Columns:
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        rows = list(csv.reader(lines))
+    try:
+        rows = list(csv.reader(StringIO(_text(file), newline=""), strict=True))
+    except csv.Error as error:
+        raise TableError(f"{file.name} is not CSV: {error} (is a quote left open?)") from error
     if not rows:
         raise TableError(f"{file.name} is empty")
     header, body = [name.strip() for name in rows[0]], [row for row in rows[1:] if row]
@@ -105,14 +122,23 @@ def _read_csv(file: Path) -> Columns:
 
 
 def _read_json(file: Path) -> Columns:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise TableError(f"{file.name} is not JSON: {error}") from error
+    content = _parsed(_text(file), file.name)
     lists = [value for value in content.values() if _is_records(value)] if isinstance(content, dict) else [content]
     if len(lists) != 1 or not _is_records(lists[0]):
         raise TableError(f"{file.name} must hold one list of objects, one object a model")
     return _columns_of(lists[0])
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        # As floats integers of any length can be read: those too large are infinite and refused with their cell.
+        return json.loads(text, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        raise TableError(f"{where} is not JSON: {error}") from error
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < 300 else float(digits)
 
 
 def _is_records(value: Any) -> bool:
@@ -121,12 +147,9 @@ def _is_records(value: Any) -> bool:
 
 def _read_json_lines(file: Path) -> Columns:
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_text(file).split("\n"), start=1):
         if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise TableError(f"line {number} of {file.name} is not JSON: {error}") from error
+            rows.append(_parsed(line, f"line {number} of {file.name}"))
     if not _is_records(rows):
         raise TableError(f"{file.name} must hold one JSON object a line")
     return _columns_of(rows)
@@ -183,6 +206,7 @@ def table_from_columns(
     >>> table.models, table.columns["RA"].tolist()
     (('a', 'b'), [0.5, 0.75])
     """
+    refuse_conflicts(better, distance)
     columns = _as_columns(source)
     n_rows = len(next(iter(columns.values()), ()))
     if n_rows < 2:
@@ -196,6 +220,21 @@ def table_from_columns(
     _refuse_repeats(models, text)
     orientations, reference = _orientations(better, models, numbers)
     return ScoreTable(models, numbers, orientations, text, reference)
+
+
+def refuse_conflicts(metrics: Iterable[str], distances: Sequence[str]) -> None:
+    """Refuse more than two distances, one distance twice, and a column that is a metric too.
+
+    Raises:
+        TableError: naming the column.
+    """
+    if len(distances) > MOST_DISTANCES:
+        raise TableError(f"there can be at most two distances, got {len(distances)}: {', '.join(distances)}")
+    if len(set(distances)) < len(distances):
+        raise TableError(f"the distance {distances[0]!r} is named twice: a second opinion needs a column of its own")
+    both = [name for name in distances if name in set(metrics)]
+    if both:
+        raise TableError(f"{both[0]!r} is a distance and has an orientation as a metric: it can be one of them")
 
 
 def _as_columns(source: Any) -> Columns:
@@ -245,6 +284,8 @@ def _number(cell: Any) -> float | None:
         return nan
     try:
         return float(cell)
+    except OverflowError:  # an integer beyond the largest float
+        return inf
     except (TypeError, ValueError):
         return None
 
@@ -255,6 +296,11 @@ def _numbers(name: str, cells: Sequence[Any]) -> Floats:
         number = _number(cell)
         if number is None:
             raise TableError(f"row {row} of column {name!r} holds {cell!r}, which is not a number")
+        if abs(number) > _LARGEST:
+            raise TableError(
+                f"row {row} of column {name!r} is {'infinite' if isinf(number) else 'beyond 1e300, as good as infinite'}: "
+                f"leave the cell empty, or cap the score before it is put in a table"
+            )
         values.append(number)
     if all(isnan(value) for value in values):
         raise TableError(f"column {name!r} holds no number at all: leave it out")
@@ -310,11 +356,17 @@ def _orientations(
 
 def _reference(name: str, value: str, models: tuple[str, ...], column: Floats) -> float:
     number = _number(value)
+    if number is not None and abs(number) > _LARGEST:
+        raise TableError(f"{name}=reference:{value} is infinite: a reference must be a finite number or a row")
     if number is not None and not isnan(number):
         return number
     rows = [row for row, model in enumerate(models) if model == value]
     if len(rows) != 1:
         raise TableError(
             f"{name}=reference:{value} must be a number or the name of one row; {len(rows)} rows are called {value!r}"
+        )
+    if isnan(column[rows[0]]):
+        raise TableError(
+            f"{name}=reference:{value}: the row {value!r} has no {name}, so nothing can be compared with it"
         )
     return float(column[rows[0]])

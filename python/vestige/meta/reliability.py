@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vestige.data.tables import TableError, read_table, table_from_columns
+from vestige.data.tables import TableError, read_table, refuse_conflicts, table_from_columns
 from vestige.meta import published
 from vestige.meta.agreement import agreement
 from vestige.meta.diagnostics import Evidence, diagnose, worst_first
@@ -84,12 +84,13 @@ def as_table(
     """A `ScoreTable` from whatever a caller holds.
 
     Raises:
-        TableError: if it cannot be read, `better` is missing, or a distance is no column of it.
+        TableError: if it cannot be read, `better` is missing, or a distance is no column of it or also a metric.
     """
     if isinstance(source, ScoreTable):
         missing = [name for name in distances if name not in source.columns]
         if missing:
             raise TableError(f"there is no distance column {missing[0]!r}; the table has {', '.join(source.columns)}")
+        refuse_conflicts(source.metrics, distances)
         return source
     if not better:
         raise TableError("better is missing: say of every metric whether higher or lower is better, as FA=lower")
