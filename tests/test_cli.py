@@ -115,10 +115,29 @@ def test_missing_weights_are_refused_and_nothing_is_lost(micro_run, tmp_path):
     assert all(path.read_bytes() == content for path, content in stored.items())
 
 
+def test_nan_logits_and_another_tokenizer_are_refused(micro_run, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(micro_run.folder, tmp_path / "run")
+    checkpoint = folder / "checkpoints" / "GA-3"
+    tensors = {name: tensor.fill_(float("nan")) for name, tensor in load_file(checkpoint / "model.safetensors").items()}
+    save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
+    refused(vestige("evaluate", folder / "config.yaml", "--jobs", "1"), "GA@3: NaN or infinite logits", "are kept")
+    parts = json.loads((checkpoint / "tokenizer.json").read_text())
+    parts["model"]["merges"] = parts["model"]["merges"][:-1]
+    (checkpoint / "tokenizer.json").write_text(json.dumps(parts))
+    refused(vestige("evaluate", folder / "config.yaml"), "GA@3 and original have different tokenizers")
+
+
+def test_a_disk_that_cannot_be_written_is_named(table, tmp_path):
+    (tmp_path / "file").write_text("")
+    refused(vestige("reliability", table, *BETTER, "--json", tmp_path / "file" / "report.json"), "file")
+
+
 def test_a_missing_checkpoint_is_named(micro_run, tmp_path):
     folder = shutil.copytree(micro_run.folder, tmp_path / "run")
     shutil.rmtree(folder / "checkpoints" / "SSD-30")
-    refused(vestige("evaluate", folder / "config.yaml"), "SSD@30", "neither a folder nor a hub model")
+    refused(vestige("evaluate", folder / "config.yaml"), "SSD@30", "no checkpoint folder at")
 
 
 def test_a_finished_run_is_evaluated_again_from_its_store(micro_run):

@@ -75,10 +75,12 @@ def test_a_full_disk_is_one_clear_error_and_leaves_what_was_there(store, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(StoreError, match="No space left on device; what was stored before is untouched"):
-        store.write("model-1", "retain", ARRAYS, SETTINGS)
+    for split in ("forget", "retain"):
+        with pytest.raises(StoreError, match="No space left on device; what was stored before is untouched"):
+            store.write("model-1", split, {"other": np.arange(3)}, {"seed": 7})
     monkeypatch.undo()
     assert store.has("model-1", "forget", SETTINGS)
+    assert not (store.root / "model-1" / "retain.safetensors").exists()
     assert not any(p.name.startswith(".part") for p in (store.root / "model-1").iterdir())
 
 

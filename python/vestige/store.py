@@ -14,7 +14,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,9 +62,13 @@ class ScoreStore:
         record = {"schema": SCHEMA, "settings": _plain(settings), "checksum": hashlib.blake2b(blob).hexdigest()}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.with_suffix(".json").unlink(missing_ok=True)
-            _replace(path, blob)
-            _replace(path.with_suffix(".json"), json.dumps(record, indent=1).encode())
+            with (
+                _part(path.parent, blob) as tensors,
+                _part(path.parent, json.dumps(record, indent=1).encode()) as facts,
+            ):
+                path.with_suffix(".json").unlink(missing_ok=True)
+                tensors.replace(path)
+                facts.replace(path.with_suffix(".json"))
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror}; what was stored before is untouched") from error
 
@@ -99,7 +104,7 @@ class ScoreStore:
 
 @dataclass(frozen=True)
 class Shard:
-    """The arrays of one split of one subject, mapped from disk."""
+    """The arrays of one split of one subject, each read from disk when it is asked for."""
 
     path: Path
 
@@ -132,14 +137,15 @@ def _checksum(path: Path) -> str:
         return "unreadable"
 
 
-def _replace(path: Path, blob: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+@contextmanager
+def _part(folder: Path, blob: bytes) -> Iterator[Path]:
+    """A temporary file that is on disk, to be renamed; gone where it was not."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".part-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(blob)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ def test_rows_come_back_in_order_with_defaults(tmp_path):
         {"prompt": "P", "answer": " ü", "cluster": "x", "id": "b"},
     )
     first, second = read_examples(path)
-    assert (first.id, first.cluster, first.answer) == ("1", "1", " A.")
+    assert (first.id, first.cluster, first.answer) == ("1", "a:1", " A.")
     assert (second.id, second.cluster, second.answer) == ("b", "x", " ü")
 
 
@@ -48,7 +48,7 @@ def test_a_missing_and_a_binary_file_are_clear(tmp_path):
 
 
 def test_the_digest_sees_every_field_and_the_order(tmp_path):
-    rows = [{"id": i, "prompt": "Q", "answer": f" {i}"} for i in "ab"]
+    rows = [{"id": i, "prompt": "Q", "answer": f" {i}", "cluster": "c"} for i in "ab"]
     base = digest(read_examples(write(tmp_path / "a", *rows)))
     assert base == digest(read_examples(write(tmp_path / "b", *rows)))
     assert base != digest(read_examples(write(tmp_path / "c", *rows[::-1])))

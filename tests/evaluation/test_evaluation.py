@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from vestige.evaluation import ConfigError, EvaluationError, evaluate, read_config, score
+from vestige.evaluation import ConfigError, EvaluationError, evaluate, read_config, score, write_config
 from vestige.scoring.loading import CheckpointError
 
 
@@ -113,7 +113,7 @@ def test_a_broken_model_is_named_and_the_others_are_kept(micro_run, tmp_path):
     with pytest.raises(EvaluationError, match=r"1 of 10 models could not be scored: GA@12: NaN or infinite logits"):
         evaluate(config, config.parent, jobs=1)
     shutil.rmtree(config.parent / "store")
-    with pytest.raises(EvaluationError, match=r"Scores of the others are kept"):
+    with pytest.raises(EvaluationError, match="Scores of the others are kept"):
         score(config, config.parent, jobs=2)
     kept = {path.parent.name.rsplit("-", 1)[0] for path in (config.parent / "store").rglob("retain.safetensors")}
     assert {"GA@3", "SSD@30", "original", "retrained-2"} <= kept
@@ -133,9 +133,95 @@ def test_another_tokenizer_is_refused_before_anything_is_scored(micro_run, tmp_p
     assert not (config.parent / "report.json").exists()
 
 
+def test_another_end_of_sequence_token_is_another_tokenizer(micro_run, tmp_path):
+    def swap(_raw, folder):
+        path = folder / "checkpoints" / "GA-3" / "tokenizer_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token": "the"}))
+
+    config = edited(micro_run, tmp_path, swap)
+    with pytest.raises(CheckpointError, match="GA@3 and original have different tokenizers"):
+        evaluate(config, config.parent, jobs=1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda m: m["retrained"].append(m["retrained"][0]), r"retrained-3 .* holds the same weights as retrained-0"),
+        (lambda m: m["unlearned"][0].update(path=m["retrained"][1]), r"GA@3 .* the same weights as retrained-1"),
+        (lambda m: m["controls"][0].update(path=m["retrained"][0]), "the same weights as retrained-0"),
+        (lambda m: m["controls"][0].update(path=m["original"]), "the same weights as original"),
+        (lambda m: m["unlearned"][0].update(path="checkpoints/typo"), "GA@3: no checkpoint folder at"),
+    ],
+)
+def test_a_model_that_would_be_judged_against_itself_or_is_not_there_is_refused(micro_run, tmp_path, change, message):
+    config = edited(micro_run, tmp_path, lambda raw, _: change(raw["models"]))
+    with pytest.raises(CheckpointError, match=message):
+        evaluate(config, config.parent, jobs=1)
+
+
+def test_weights_that_do_not_match_leave_one_cell_undefined(micro_run, tmp_path):
+    def untie(_raw, folder):
+        from safetensors.torch import load_file, save_file
+
+        path = folder / "checkpoints" / "GA-3" / "model.safetensors"
+        weights = load_file(path)
+        weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+        save_file(weights, path, metadata={"format": "pt"})
+
+    config = edited(micro_run, tmp_path, untie)
+    row = next(r for r in evaluate(config, config.parent, jobs=1).report.rows if r.model == "GA@3")
+    assert np.isnan(row.scores["d_parameters"].value)
+    assert "versus.parameters.l2" in row.scores["d_parameters"].reason
+    assert not np.isnan(row.scores["JS"].value)
+
+
+def test_renaming_and_reordering_score_nothing_again(micro_run, tmp_path, monkeypatch):
+    import vestige.scoring.language as language
+
+    def shuffle(raw, _folder):
+        raw["models"]["retrained"].reverse()
+        raw["models"]["unlearned"][0]["name"] = "renamed"
+
+    monkeypatch.setattr(language, "_forward", lambda *_: pytest.fail("a forward pass"))
+    config = edited(micro_run, tmp_path, shuffle)
+    assert "renamed" in evaluate(config, config.parent, jobs=1).table.models
+
+
+def test_one_retrained_model_gives_distances_without_verdicts_or_ranks(micro_run, tmp_path):
+    config = edited(micro_run, tmp_path, lambda raw, _: raw["models"].update(retrained=raw["models"]["retrained"][:1]))
+    report = evaluate(config, config.parent, jobs=1).report
+    assert all(row.rank is None for row in report.rows)
+    assert {row.verdict.verdict for row in report.rows if row.verdict} == {"undecided"}
+    assert report.ranked_by.startswith("nothing")
+
+
+def test_a_folder_with_another_configuration_is_not_overwritten(micro_run, tmp_path):
+    config = edited(micro_run, tmp_path, lambda raw, _: None)
+    other = tmp_path / "other.yaml"
+    whole = read_config(micro_run.folder / "config.yaml")
+    fewer = whole.models.model_copy(update={"unlearned": whole.models.unlearned[:1]})
+    write_config(whole.model_copy(update={"models": fewer}), other)
+    before = config.read_text()
+    with pytest.raises(ConfigError, match="says something else; give --out another folder"):
+        score(other, config.parent, jobs=1)
+    assert config.read_text() == before
+
+
+def test_values_by_unit_give_back_the_scores(micro_run):
+    import pyarrow.parquet as parquet
+
+    units = parquet.read_table(micro_run.folder / "tables" / "units.parquet").to_pandas()
+    js = units[units["array"] == "JS.js"].groupby("model")["value"].mean()
+    for model, value in zip(micro_run.table.models, micro_run.table.columns["JS"], strict=True):
+        assert js[model] == pytest.approx(value)
+    assert {"l_uu", "l_ru", "l_rr", "l_ur"} <= {name.partition(".")[2] for name in units["array"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["models"]["unlearned"][0].update(name="retrained-0"), "found twice: retrained-0"),
+        (lambda c: c["models"]["unlearned"][0].update(name="original"), "found twice: original"),
         (lambda c: c.pop("models"), "models: Field required"),
         (lambda c: c["models"].pop("original"), "models.original: Field required"),
         (lambda c: c.update(scorign={}), "scorign: Extra inputs are not permitted"),

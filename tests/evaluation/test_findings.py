@@ -29,7 +29,8 @@ def with_values(measures, metric, **values):
 
 
 def codes(measures, verdicts=None, details=None):
-    return [f.code for f in run_findings(measures, cards(measures), verdicts or {}, details or {})]
+    blind = blind_baseline(measures.run)
+    return [f.code for f in run_findings(measures, cards(measures), [verdicts or {}], details or {}, blind)]
 
 
 def test_a_metric_passes_if_every_honest_model_is_closer_than_every_one_that_remembers(measures):
@@ -71,8 +72,34 @@ def test_a_control_with_the_wrong_verdict_is_said_first(measures, name, kind, co
     assert found[0] == code if code == "control_verdict" else code in found
 
 
+def test_models_that_two_distances_judge_apart_are_named(measures):
+    by_js, by_function = {"GA@3": verdict("equivalent")}, {"GA@3": verdict("different")}
+    found = run_findings(measures, cards(measures), [by_js, by_function], {}, {})
+    assert "GA@3" in next(f.message for f in found if f.code == "verdicts_disagree")
+    agreeing = run_findings(measures, cards(measures), [by_js, {"GA@3": verdict("undecided")}], {}, {})
+    assert "verdicts_disagree" not in [f.code for f in agreeing]
+
+
+def test_a_control_by_the_second_distance_counts_as_well(measures):
+    wrong = {"retrained-held-back": verdict("different")}
+    assert "control_verdict" in [f.code for f in run_findings(measures, cards(measures), [{}, wrong], {}, {})]
+
+
+def test_a_metric_that_is_undefined_on_a_control_is_not_judged(measures):
+    result = judge_metric(with_values(measures, "JS", retrained_1=float("nan")), JS)
+    assert result.passes is None
+    assert "undefined" in result.sentence
+
+
+def test_no_classifier_is_trained_where_folds_would_share_clusters(measures):
+    plan = measures.run.scoring
+    alone = tuple(replace(e, cluster="one") for e in plan.examples["holdout"])
+    run = replace(measures.run, scoring=replace(plan, examples={**plan.examples, "holdout": alone}))
+    assert "two clusters" in blind_baseline(run)["words"].reason
+
+
 def hidden_damage(measures):
-    found = run_findings(measures, cards(measures), {}, {})
+    found = run_findings(measures, cards(measures), [], {}, {})
     return " ".join(f.message for f in found if f.code == "hidden_damage")
 
 

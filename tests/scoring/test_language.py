@@ -115,6 +115,21 @@ def test_a_token_across_the_boundary_is_refused(model):
         encode(model.tokenizer, Example("7", prompt, "wer: me", "x"))
 
 
+def test_a_prompt_that_ends_with_a_space_is_refused(model):
+    with pytest.raises(SpanError, match="move the space to the front of the answer"):
+        encode(model.tokenizer, Example("7", "Question: Where?\nAnswer: ", "Lyon", "x"))
+
+
+def test_a_layer_that_is_not_there_is_named(model, sequences):
+    with pytest.raises(ScoringError, match="there is no layer 99; it has 3 hidden states"):
+        score(model, sequences, batch_size=4, layer=99)
+
+
+def test_samples_that_would_not_fit_the_context_are_refused_first(model, sequences):
+    with pytest.raises(ScoringError, match="lower max_new_tokens"):
+        generate(model, [sequences[0].ids], n_samples=1, max_new_tokens=10_000, seed=0)
+
+
 def test_an_empty_prompt_is_refused(model):
     with pytest.raises(SpanError, match="example '7': the prompt has no token"):
         encode(model.tokenizer, Example("7", "", "Lyon", "x"))

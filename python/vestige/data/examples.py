@@ -33,7 +33,7 @@ def read_examples(path: str | Path) -> tuple[Example, ...]:
     """The examples of one JSONL file, in file order.
 
     Each line is an object with `prompt` and `answer`, and optionally `id` (default: the line number) and
-    `cluster` (default: the id, so every example stands for itself).
+    `cluster` (default: one of its own, so every example stands for itself).
 
     Raises:
         DataError: if the file is missing, empty or damaged, a field is missing, or an id occurs twice.
@@ -74,7 +74,7 @@ def _parse(path: Path, number: int, line: str) -> Example:
         if not isinstance(row.get(field), str) or not row[field].strip():
             raise DataError(f"{where}: `{field}` must be non-empty text, found {row.get(field)!r}")
     name = str(row.get("id", number))
-    return Example(name, row["prompt"], row["answer"], str(row.get("cluster", name)))
+    return Example(name, row["prompt"], row["answer"], str(row.get("cluster", f"{path.stem}:{name}")))
 
 
 def _refuse_repeated_ids(path: Path, examples: tuple[Example, ...]) -> None:

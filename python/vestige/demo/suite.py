@@ -1,27 +1,21 @@
 """The text suite: models of fictitious authors, trained, retrained and unlearned here, with planted controls."""
 
 import json
-import multiprocessing
-import os
 import shutil
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
 import yaml
 
 from vestige.demo.checkpoints import finished, record_of
 from vestige.demo.methods import METHODS
 from vestige.demo.settings import FULL, MICRO, QUICK, Settings
 from vestige.demo.tasks import GateError, Shop, Task, checkpoint_name, plan, strengths_of
+from vestige.scoring.workers import worker_pool
 
 __all__ = ["FULL", "MICRO", "QUICK", "GateError", "Settings", "build"]
 
@@ -67,7 +61,8 @@ def build(
     _run(shop, tasks, jobs, progress or _silent)
     _write_json(shop.out / "suite.json", _summary(shop, tasks, time.perf_counter() - started))
     config = shop.out / "config.yaml"
-    _write(config, yaml.safe_dump(_config(shop), sort_keys=False, allow_unicode=True))
+    if not config.exists():  # one that is there may hold checkpoints that its user added
+        _write(config, yaml.safe_dump(_config(shop), sort_keys=False, allow_unicode=True))
     return config
 
 
@@ -100,10 +95,8 @@ def _run(shop: Shop, tasks: list[Task], jobs: int, progress: Progress) -> None:
     _report(progress, stages, tasks, missing)
     if not todo:
         return
-    children = set(multiprocessing.active_children())
     running: dict[Future[None], Task] = {}
-    pool = ProcessPoolExecutor(jobs, mp_context=_context(), initializer=_start_worker)
-    try:
+    with worker_pool(jobs) as pool:
         while todo or running:
             for task in [task for task in todo if missing.isdisjoint(task.needs)][: jobs - len(running)]:
                 todo.remove(task)
@@ -113,38 +106,12 @@ def _run(shop: Shop, tasks: list[Task], jobs: int, progress: Progress) -> None:
                 missing.difference_update(running[future].outputs)
                 _report(progress, {running[future].stage: stages[running[future].stage]}, tasks, missing)
                 del running[future]
-    finally:
-        if running:  # an error or Ctrl-C: what is half done is thrown away, what is finished stays
-            for child in set(multiprocessing.active_children()) - children:
-                child.terminate()
-        pool.shutdown(cancel_futures=True)
 
 
 def _report(progress: Progress, stages: dict[str, int], tasks: list[Task], missing: set[str]) -> None:
     for stage, total in stages.items():
         left = sum(len(missing.intersection(task.outputs)) for task in tasks if task.stage == stage)
         progress(stage, total - left, total)
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Fork where it is safe after importing torch, so that the import is paid once."""
-    return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-
-
-def _leave_after(parent: "multiprocessing.process.BaseProcess") -> None:
-    """Ends this worker when its parent was killed, which would leave it waiting for ever."""
-    parent.join()
-    os._exit(1)
 
 
 def _config(shop: Shop) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,6 +21,7 @@ from vestige.meta.results import Reliability
 from vestige.metrics import ScoreTable
 from vestige.report.model import Report, Row
 from vestige.stats.equivalence import Equivalence
+from vestige.stats.estimate import Estimate
 
 FEWEST_MODELS = 3
 """Below this no rank correlation says anything."""
@@ -106,10 +108,13 @@ def _silent(_stage: str, _done: int, _total: int) -> None:
 
 
 def _keep_config(given: Config | str | Path, config: Config, folder: Path) -> None:
-    """The run's own copy of its configuration, unless it is that copy which was given."""
+    """The run's own copy of its configuration, unless the one that was given lies in the folder already."""
     kept = folder / "config.yaml"
-    if isinstance(given, Config) or Path(given).resolve() != kept.resolve():
-        write_config(config, kept)
+    if not isinstance(given, Config) and Path(given).resolve().parent == folder.resolve():
+        return
+    if kept.exists() and read_config(kept) != config:
+        raise ConfigError(f"{kept} is there and says something else; give --out another folder")
+    write_config(config, kept)
 
 
 def _reliability(measures: Measures) -> Reliability | None:
@@ -131,20 +136,17 @@ def _report(measures: Measures, judged: Reliability | None, seconds: Mapping[str
     run = measures.run
     by_distance = [verdicts(run, distance) for distance in verdict_distances(measures)]
     first, second = (*by_distance, {}, {})[:2]
-    details = fade_details(run)
+    details, blind = fade_details(run), blind_baseline(run)
     metric_cards = cards(measures)
     return Report(
         title=run.config.title,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        about=_about(run, seconds),
+        about=_about(run, seconds, blind),
         rows=_rows(measures, first, second, details),
-        ranked_by="distance to the retrained models over their distance to one another (JS on forget answers); "
-        "1 = as close as retraining again"
-        if first
-        else "nothing: there is no retrained model to be close to",
+        ranked_by=_ranked_by(first),
         cards=metric_cards,
         reliability=judged,
-        findings=run_findings(measures, metric_cards, first, details),
+        findings=run_findings(measures, metric_cards, by_distance, details, blind),
     )
 
 
@@ -154,8 +156,8 @@ def _rows(
     second: Mapping[str, Equivalence],
     details: Mapping[str, Mapping[str, float]],
 ) -> tuple[Row, ...]:
-    unlearned = [s.name for s in measures.run.of("unlearned") if s.name in first]
-    ranked = sorted(unlearned, key=lambda name: first[name].ratio.value)
+    ratios = {s.name: first[s.name].ratio.value for s in measures.run.of("unlearned") if s.name in first}
+    ranked = sorted((name for name, ratio in ratios.items() if not isnan(ratio)), key=lambda name: ratios[name])
     rank = {name: i for i, name in enumerate(ranked, 1)}
     rows = [
         Row(
@@ -176,7 +178,18 @@ def _rows(
     return tuple(sorted(rows, key=lambda row: (row.role != "unlearned", row.rank or len(rows))))
 
 
-def _about(run: RunPlan, seconds: Mapping[str, float]) -> dict[str, Any]:
+def _ranked_by(verdicts: Mapping[str, Equivalence]) -> str:
+    if not verdicts:
+        return "nothing: there is no retrained model to be close to"
+    if all(isnan(verdict.ratio.value) for verdict in verdicts.values()):
+        return "nothing: one retrained model does not show how far retrained models lie apart"
+    return (
+        "distance to the retrained models over their distance to one another (JS on forget answers); 1 = as close as "
+        "retraining again"
+    )
+
+
+def _about(run: RunPlan, seconds: Mapping[str, float], blind: Mapping[str, Estimate]) -> dict[str, Any]:
     return {
         "note": run.config.note,
         "settings": run.config.scoring.model_dump(),
@@ -184,7 +197,7 @@ def _about(run: RunPlan, seconds: Mapping[str, float]) -> dict[str, Any]:
         "examples": {split: len(examples) for split, examples in run.scoring.examples.items()},
         "clusters": run.config.clusters,
         "retrained seeds": len(run.of("retrained")),
-        "blind membership baseline": {name: str(auc) for name, auc in blind_baseline(run).items()},
+        "blind membership baseline": {name: str(auc) for name, auc in blind.items()},
         "seconds": seconds,
         **describe(),
     }

@@ -66,9 +66,13 @@ class Models(_Strict):
 
     @model_validator(mode="after")
     def _unique_names(self) -> "Models":
-        names = [*(m.name for m in self.unlearned), *(m.name for m in self.controls)]
+        own = ["original", *(f"retrained-{i}" for i in range(len(self.retrained)))]
+        # The original may be listed among the controls that must come out different; it always is one.
+        controls = [m.name for m in self.controls if (m.name, m.path) != ("original", self.original)]
+        names = [*own, *(m.name for m in self.unlearned), *controls]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"names must be unique, found twice: {', '.join(repeated)}")
+            taken = "original and retrained-0, -1, ... are taken"
+            raise ValueError(f"names must be unique ({taken}), found twice: {', '.join(repeated)}")
         return self
 
 
@@ -99,7 +103,7 @@ class Scoring(_Strict):
         samples: sampled answers a prompt, for FADE.
         prompts: forget prompts that are sampled after, spread evenly over the file.
         max_new_tokens: a sample that has not ended by then is cut there.
-        layer: decoder block whose output AD compares.
+        layer: which of the hidden states AD compares: 0 is the embeddings, -1 the last, after the final norm.
         seed: of the samples.
     """
 
@@ -157,7 +161,8 @@ def read_config(path: str | Path) -> Config:
 
 def write_config(config: Config, path: Path) -> None:
     """Write a configuration as YAML, paths under the file's folder relative to it."""
-    path.write_text(yaml.safe_dump(_relative(config, path.parent).model_dump(), sort_keys=False, allow_unicode=True))
+    text = yaml.safe_dump(_relative(config, path.parent).model_dump(), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _mistakes(error: ValidationError) -> str:
@@ -169,7 +174,9 @@ def _mistakes(error: ValidationError) -> str:
 
 def _resolved(config: Config, base: Path) -> Config:
     def checkpoint(text: str) -> str:
-        return str((base / text).resolve()) if (base / text).exists() else text
+        """A path if its first folder is there, so that a mistyped folder is not taken for a hub id."""
+        local = (base / text).exists() or (base / Path(text).parts[0]).is_dir()
+        return str((base / text).resolve()) if local else text
 
     return _with_paths(config, checkpoint, lambda text: str((base / text).resolve()))
 

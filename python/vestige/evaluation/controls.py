@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from vestige.evaluation.measures import Measures
 from vestige.evaluation.plan import Subject
 from vestige.metrics import Metric
@@ -31,10 +33,12 @@ def judge_metric(measures: Measures, metric: Metric) -> ControlResult:
     remember = [s for s in measures.run.subjects if s.expected == "different"]
     if not honest or not remember:
         return ControlResult(None, "no planted controls")
-    worst = min(_closeness(measures, metric, s) for s in honest)
-    best = max(_closeness(measures, metric, s) for s in remember)
+    worst = np.min([_closeness(measures, metric, s) for s in honest])
+    best = np.max([_closeness(measures, metric, s) for s in remember])
     named = "; ".join(f"{s.name} {measures.scores[s.name][metric.name].value:.3g}" for s in (*honest, *remember))
-    return ControlResult(worst > best, named)
+    if np.isnan(worst) or np.isnan(best):
+        return ControlResult(None, f"undefined on a planted control: {named}")
+    return ControlResult(bool(worst > best), named)
 
 
 def cards(measures: Measures) -> tuple[Card, ...]:
@@ -58,11 +62,14 @@ def _card(measures: Measures, metric: Metric) -> Card:
         better=metric.better,
         source=metric.source,
         floor=(min(floor, default=nothing), max(floor, default=nothing)),
-        retrained=measures.scores["retrained-0"][metric.name].value if measures.run.of("retrained") else nothing,
+        retrained=nothing
+        if metric.is_relative or not measures.run.of("retrained")
+        else measures.scores["retrained-0"][metric.name].value,
         original=measures.scores["original"][metric.name].value,
         passes_controls=control.passes,
         controls=control.sentence,
         machinery=metric.machinery,
+        is_distance=metric in measures.distances,
     )
 
 

@@ -1,6 +1,7 @@
 """What a reader of this run must know: failed controls, unmatched sets, cut samples, damage that accuracy hides."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +24,24 @@ TRUNCATED_SHARE = 0.2
 def run_findings(
     measures: Measures,
     metric_cards: tuple[Card, ...],
-    verdicts: Mapping[str, Equivalence],
+    verdicts: Sequence[Mapping[str, Equivalence]],
     details: Mapping[str, Mapping[str, float]],
+    blind: Mapping[str, Estimate],
 ) -> tuple[Finding, ...]:
-    """The findings of a run itself, worst first; those of its table come from the reliability engine."""
+    """The findings of a run itself, worst first; those of its table come from the reliability engine.
+
+    Args:
+        measures: all numbers of the run.
+        metric_cards: how each metric treated the planted controls.
+        verdicts: subject to verdict, for each distance that verdicts were made by.
+        details: subject to further numbers of its FADE.
+        blind: the blind baseline of membership inference.
+    """
     found = (
-        *_failed_verdicts(measures, verdicts),
+        *(finding for by_subject in verdicts for finding in _failed_verdicts(measures, by_subject)),
+        *_disagreeing_verdicts(measures, verdicts),
         *_failed_controls(metric_cards),
-        *_unmatched(measures.run),
+        *_unmatched(blind),
         *_hidden_damage(measures),
         *_truncated(details),
         *_collapsed(measures),
@@ -51,8 +62,8 @@ def _failed_verdicts(measures: Measures, verdicts: Mapping[str, Equivalence]) ->
                 "control_verdict",
                 "artefact",
                 (verdict.distance,),
-                f"The planted control {subject.name} came out {verdict.verdict!r} but must be {subject.expected!r}: no "
-                f"verdict of this run can be believed.",
+                f"The planted control {subject.name} came out {verdict.verdict!r} by {verdict.distance} but must be "
+                f"{subject.expected!r}: no verdict by this distance can be believed.",
                 {"ratio": verdict.ratio.value},
             )
         elif subject.expected == "different" and verdict.verdict == "undecided":
@@ -60,10 +71,26 @@ def _failed_verdicts(measures: Measures, verdicts: Mapping[str, Equivalence]) ->
                 "control_undecided",
                 "warning",
                 (verdict.distance,),
-                f"{subject.name} is known to remember but came out 'undecided' (ratio {verdict.ratio}): the data, or "
-                f"{verdict.n_retrained} retrained seeds, are too few to tell. Add retrained seeds.",
+                f"{subject.name} is known to remember but came out 'undecided' by {verdict.distance} (ratio "
+                f"{verdict.ratio}): the data, or {verdict.n_retrained} retrained seeds, are too few to tell. Add "
+                "retrained seeds.",
                 {"ratio": verdict.ratio.value, "n_retrained": verdict.n_retrained},
             )
+
+
+def _disagreeing_verdicts(measures: Measures, verdicts: Sequence[Mapping[str, Equivalence]]) -> Iterator[Finding]:
+    """Models that one distance calls equivalent and another different."""
+    names = [s.name for s in measures.run.of("unlearned")]
+    by_name = {name: {v[name].verdict: v[name].distance for v in verdicts if name in v} for name in names}
+    if opposed := [name for name, found in by_name.items() if {"equivalent", "different"} <= found.keys()]:
+        yield Finding(
+            "verdicts_disagree",
+            "warning",
+            tuple(sorted({distance for name in opposed for distance in by_name[name].values()})),
+            f"{', '.join(opposed)}: equivalent to retraining by one distance and different by the other. What is "
+            "equal on one set of questions is not equal on another; do not sign on one of them.",
+            {"n_models": len(opposed)},
+        )
 
 
 def _failed_controls(metric_cards: tuple[Card, ...]) -> Iterator[Finding]:
@@ -79,9 +106,8 @@ def _failed_controls(metric_cards: tuple[Card, ...]) -> Iterator[Finding]:
             )
 
 
-def _unmatched(run: RunPlan) -> Iterator[Finding]:
-    """The blind baseline of membership inference."""
-    for name, auc in blind_baseline(run).items():
+def _unmatched(blind: Mapping[str, Estimate]) -> Iterator[Finding]:
+    for name, auc in blind.items():
         if _differs(name, auc):
             yield Finding(
                 "blind_baseline",
@@ -108,40 +134,46 @@ def blind_baseline(run: RunPlan) -> dict[str, Estimate]:
 
     Source: Das et al. (2024), arXiv 2406.16201.
     """
-    examples, clusters = run.scoring.examples, run.clusters()
-    if "holdout" not in examples:
+    if "holdout" not in run.scoring.examples:
         return {}
-    splits = ("forget", "holdout")
-    texts = {split: [example.prompt + example.answer for example in examples[split]] for split in splits}
-    scores = {split: {**blind_scores(texts[split]), "words": words} for split, words in _bag_of_words(run).items()}
-    return {
-        name: cluster_estimate(
-            lambda arrays: float(kernels.roc_auc(arrays["forget"], arrays["holdout"])),
-            {split: scores[split][name] for split in splits},
-            {split: clusters[split] for split in splits},
-            scale="logit",
-            over=run.config.clusters,
-        )
-        for name in scores["forget"]
-    }
+    texts = [e.prompt + e.answer for split in ("forget", "holdout") for e in run.scoring.examples[split]]
+    clusters = run.clusters()
+    groups = np.concatenate([clusters["forget"], clusters["holdout"]])
+    member = np.arange(len(texts)) < len(clusters["forget"])
+    found = {name: _blind_auc(score, member, groups, run) for name, score in blind_scores(texts).items()}
+    return {**found, "words": _words_auc(texts, member, groups, run)}
 
 
-def _bag_of_words(run: RunPlan) -> dict[str, NDArray[np.float64]]:
-    """Held-out score of a bag-of-words classifier, folds by cluster so that a name cannot be learnt."""
+def _blind_auc(
+    score: NDArray[np.float64], member: NDArray[np.bool_], groups: NDArray[np.int64], run: RunPlan
+) -> Estimate:
+    return cluster_estimate(
+        lambda arrays: float(kernels.roc_auc(arrays["forget"], arrays["holdout"])),
+        {"forget": score[member], "holdout": score[~member]},
+        {"forget": groups[member], "holdout": groups[~member]},
+        scale="logit",
+        over=run.config.clusters,
+    )
+
+
+def _words_auc(texts: Sequence[str], member: NDArray[np.bool_], groups: NDArray[np.int64], run: RunPlan) -> Estimate:
+    """AUC of a bag-of-words classifier on held-out folds, by cluster so that a name cannot be learnt."""
+    if find_spec("sklearn") is None:
+        return Estimate(float("nan"), reason="needs scikit-learn: pip install 'vestige[metrics]'")
+    folds = min(5, *(len(np.unique(groups[side])) for side in (member, ~member)))
+    if folds < 2:
+        return Estimate(float("nan"), reason="a classifier needs two clusters in each set")
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
 
-    examples, clusters = run.scoring.examples, run.clusters()
-    n_forget = len(examples["forget"])
-    texts = [e.prompt + e.answer for split in ("forget", "holdout") for e in examples[split]]
-    groups = np.concatenate([clusters["forget"], clusters["holdout"]])
-    member = np.arange(len(texts)) < n_forget
-    folds = GroupKFold(min(5, len(set(groups[member].tolist())), len(set(groups[~member].tolist()))))
-    model = make_pipeline(CountVectorizer(), LogisticRegression(max_iter=1000))
-    score = cross_val_predict(model, texts, member, groups=groups, cv=folds, method="decision_function")
-    return {"forget": score[:n_forget], "holdout": score[n_forget:]}
+    # One letter is a word, so that no text is without one.
+    model = make_pipeline(CountVectorizer(token_pattern=r"\S+"), LogisticRegression(max_iter=1000))
+    score = cross_val_predict(
+        model, texts, member, groups=groups, cv=StratifiedGroupKFold(folds), method="decision_function"
+    )
+    return _blind_auc(score, member, groups, run)
 
 
 def _hidden_damage(measures: Measures) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """From the store to numbers: every metric of every model with its interval, distances, verdicts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vestige.evaluation.plan import RunPlan, Subject
 from vestige.metrics import DISTANCES, METRICS, Metric, ScoreTable, estimate
-from vestige.metrics.distribution import FADE, FUNCTIONAL_DISTANCE, JS, fade_log_ratios, monte_carlo_error, prompt_error
+from vestige.metrics.distribution import FADE, FUNCTIONAL_DISTANCE, JS, fade_arrays, monte_carlo_error, prompt_error
 from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
 from vestige.stats.estimate import Estimate
 from vestige.store import Shard
@@ -68,9 +68,8 @@ def measure(run: RunPlan) -> Measures:
     """
     reader = Reader(run)
     judge, distant = _references(run)
-    first = run.subjects[0]
-    metrics = tuple(m for m in METRICS if reader.arrays(m, first, judge).keys() >= set(m.needs))
-    distances = tuple(m for m in DISTANCES if reader.arrays(m, first, distant).keys() >= set(m.needs))
+    metrics = tuple(m for m in METRICS if any(reader.has(m, subject, judge) for subject in run.subjects))
+    distances = tuple(m for m in DISTANCES if any(reader.has(m, subject, distant) for subject in run.subjects))
     scores: dict[str, dict[str, Estimate]] = {}
     for subject in run.subjects:
         pairs = [*((m, judge) for m in metrics), *((m, distant) for m in distances)]
@@ -92,9 +91,15 @@ class Reader:
         self._shards: dict[tuple[str, str], Shard] = {}
 
     def estimate(self, metric: Metric, subject: Subject, reference: Subject | None) -> Estimate:
-        """One metric of one subject against one retrained model."""
+        """One metric of one subject against one retrained model; undefined where the store has not all it needs."""
         arrays = self.arrays(metric, subject, reference)
-        return estimate(metric, arrays, over=self._run.config.clusters, fixed=("checkpoint", "retrained seed"))
+        if absent := [name for name in metric.needs if name not in arrays]:
+            return Estimate(float("nan"), reason=f"not to be had of this model: {', '.join(absent)}")
+        return estimate(metric, arrays, over=self._run.config.clusters)
+
+    def has(self, metric: Metric, subject: Subject, reference: Subject | None) -> bool:
+        """Whether the store has all that a metric needs."""
+        return len(self.arrays(metric, subject, reference)) == len(metric.needs)
 
     def arrays(self, metric: Metric, subject: Subject, reference: Subject | None) -> Arrays:
         """Those of the metric's needs that there are."""
@@ -127,10 +132,22 @@ class Reader:
         return opened.get(column)
 
 
+def unit_values(measures: Measures) -> Iterator[tuple[str, str, NDArray[Any], NDArray[np.int64]]]:
+    """Model, name, values (n_units, n_samples) and clusters of every array of values, those that metrics share once."""
+    reader, judge = Reader(measures.run), _references(measures.run)[0]
+    shared = {metric.values: metric for metric in reversed(measures.metrics)}
+    for subject in measures.run.subjects:
+        for values, metric in shared.items():
+            if reader.has(metric, subject, judge):
+                found = values(reader.arrays(metric, subject, judge))
+                for name, array in found.arrays.items():
+                    yield subject.name, f"{metric.name}.{name}", array.reshape(len(array), -1), found.clusters[name]
+
+
 def verdicts(run: RunPlan, metric: Metric) -> dict[str, Equivalence]:
     """Subject to the verdict of equivalence to retraining by one distance; empty without retrained models."""
     retrained, reader = run.of("retrained"), Reader(run)
-    if not retrained or reader.arrays(metric, retrained[0], retrained[0]).keys() < set(metric.needs):
+    if not retrained or not reader.has(metric, retrained[0], retrained[0]):
         return {}
 
     def distances(subject: Subject) -> NDArray[np.float64]:
@@ -161,16 +178,17 @@ def fade_details(run: RunPlan) -> dict[str, dict[str, float]]:
 
 def _fade_detail(reader: Reader, subject: Subject, retrained: tuple[Subject, ...]) -> dict[str, float]:
     """Both directions, the errors apart, what a single prompt makes of it, and the value by retrained seed."""
-    by_seed = [fade_log_ratios(reader.arrays(FADE, subject, reference)) for reference in retrained]
-    first = by_seed[0]
-    per_prompt = first["u"].mean(axis=1) + first["r"].mean(axis=1)
-    largest, total = float(np.abs(per_prompt).max()), float(np.abs(per_prompt).sum())
+    by_seed = [fade_arrays(reader.arrays(FADE, subject, reference)) for reference in retrained]
+    forward, backward = by_seed[0]["l_uu"] - by_seed[0]["l_ru"], by_seed[0]["l_rr"] - by_seed[0]["l_ur"]
+    # Both directions of one sample share their random numbers, so their errors are not independent.
+    both = forward + backward
+    per_prompt = np.abs(both.mean(axis=1))
     return {
-        "FADE forward (u to r)": float(first["u"].mean()),
-        "FADE backward (r to u)": float(first["r"].mean()),
-        "FADE Monte-Carlo error": float(np.hypot(monte_carlo_error(first["u"]), monte_carlo_error(first["r"]))),
-        "FADE prompt error": prompt_error(per_prompt[:, None]),
-        "FADE largest prompt's share": largest / total if total > 0 else float("nan"),
-        **{f"FADE against {r.name}": FADE.summary(ratios) for r, ratios in zip(retrained, by_seed, strict=True)},
+        "FADE forward (u to r)": float(forward.mean()),
+        "FADE backward (r to u)": float(backward.mean()),
+        "FADE Monte-Carlo error": monte_carlo_error(both),
+        "FADE prompt error": prompt_error(both),
+        "FADE largest prompt's share": float(per_prompt.max() / per_prompt.sum()) if per_prompt.any() else float("nan"),
+        **{f"FADE against {r.name}": FADE.summary(arrays) for r, arrays in zip(retrained, by_seed, strict=True)},
         "truncated samples": float(np.mean(reader.truncated(subject))),
     }

@@ -71,42 +71,59 @@ def plan_run(config: Config, out: Path) -> RunPlan:
 
     Raises:
         DataError: if a data file cannot be used.
-        CheckpointError: if a checkpoint is missing, or two models do not share a tokenizer.
+        CheckpointError: if a checkpoint is missing, holds the weights of a retrained model, or has another tokenizer.
     """
     files = {split: getattr(config.data, split) for split in SPLITS}
     examples = {split: read_examples(path) for split, path in files.items() if path is not None}
-    subjects = _subjects(config)
+    subjects = _subjects(config, out / "store")
     _refuse_other_tokenizers(subjects)
     references = tuple(subject.checkpoint for subject in subjects if subject.role == "retrained")
     settings = config.scoring.model_dump()
     return RunPlan(config, Plan(examples, references, ScoreStore(out / "store"), **settings), subjects)
 
 
-def _subjects(config: Config) -> tuple[Subject, ...]:
+def _subjects(config: Config, store: Path) -> tuple[Subject, ...]:
+    """Every model, checked: a run whose reference is judged against itself would say nothing."""
     models, known = config.models, dict[str, Checkpoint]()
-    original = _checkpoint("original", models.original, known)
+    original = _checkpoint("original", models.original, known, store)
     found = [Subject("original", "original", original, expected="different" if models.retrained else "")]
     for i, path in enumerate(models.retrained):
-        found.append(Subject(f"retrained-{i}", "retrained", _checkpoint(f"retrained-{i}", path, known)))
+        checkpoint = _checkpoint(f"retrained-{i}", path, known, store)
+        found.append(_new(Subject(f"retrained-{i}", "retrained", checkpoint), found))
+    references = list(found)
     for model in models.unlearned:
-        checkpoint = _checkpoint(model.name, model.path, known)
+        checkpoint = _checkpoint(model.name, model.path, known, store)
         found.append(Subject(model.name, "unlearned", checkpoint, model.method or model.name, model.strength))
     for control in models.controls:
-        checkpoint = _checkpoint(control.name, control.path, known)
-        if checkpoint != original:
+        checkpoint = _checkpoint(control.name, control.path, known, store)
+        if (checkpoint, control.expected) != (original, "different"):
             found.append(Subject(control.name, "control", checkpoint, expected=control.expected))
+    for subject in found[len(references) :]:
+        _new(subject, references if subject.role == "control" else references[1:])
     return tuple(found)
 
 
-def _checkpoint(name: str, path: str, known: dict[str, Checkpoint]) -> Checkpoint:
-    """The checkpoint at a path; the same weights under another name are scored once."""
+def _new(subject: Subject, others: list[Subject]) -> Subject:
+    """The subject, unless it holds the very weights of one of the others."""
+    for other in others:
+        if other.checkpoint == subject.checkpoint:
+            raise CheckpointError(
+                f"{subject.name} ({subject.checkpoint.folder}) holds the same weights as {other.name}; it must be a "
+                "model of its own"
+            )
+    return subject
+
+
+def _checkpoint(name: str, path: str, known: dict[str, Checkpoint], store: Path) -> Checkpoint:
+    """The checkpoint at a path; the same weights under another name, now or in an earlier run, are scored once."""
     try:
         folder = checkpoint_folder(path)
         digest = fingerprint(folder)
     except CheckpointError as error:
         raise CheckpointError(f"{name}: {error}") from None
-    key = f"{re.sub(r'[^A-Za-z0-9@+.-]+', '_', name).strip('.') or 'model'}-{digest[:12]}"
-    return known.setdefault(digest, Checkpoint(key, folder, digest))
+    scored = [entry.name for entry in store.glob(f"*-{digest[:16]}")]
+    key = f"{re.sub(r'[^A-Za-z0-9@+.-]+', '_', name).strip('.') or 'model'}-{digest[:16]}"
+    return known.setdefault(digest, Checkpoint(scored[0] if scored else key, name, folder, digest))
 
 
 def _refuse_other_tokenizers(subjects: tuple[Subject, ...]) -> None:
@@ -115,15 +132,19 @@ def _refuse_other_tokenizers(subjects: tuple[Subject, ...]) -> None:
         if _tokenizer(subject) != _tokenizer(first):
             raise CheckpointError(
                 f"{subject.name} and {first.name} have different tokenizers, so their token probabilities cannot be "
-                f"compared ({subject.checkpoint.folder / 'tokenizer.json'}); score them in runs of their own"
+                f"compared ({subject.checkpoint.folder / 'tokenizer.json'} and tokenizer_config.json); score them in "
+                "runs of their own"
             )
 
 
 def _tokenizer(subject: Subject) -> Any:
     """What a tokenizer does to text; how it was last padded or cut is no part of that."""
-    path = subject.checkpoint.folder / "tokenizer.json"
+    folder = subject.checkpoint.folder
     try:
-        parts = json.loads(path.read_text(encoding="utf-8"))
+        parts = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        path = folder / "tokenizer_config.json"
+        special = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{subject.name}: cannot read its tokenizer at {path} ({error})") from None
-    return {name: part for name, part in parts.items() if name not in ("padding", "truncation", "version")}
+        raise CheckpointError(f"{subject.name}: cannot read its tokenizer in {folder} ({error})") from None
+    text = {name: part for name, part in parts.items() if name not in ("padding", "truncation", "version")}
+    return text, {name: special.get(name) for name in ("bos_token", "eos_token", "add_bos_token", "add_eos_token")}

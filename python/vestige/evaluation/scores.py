@@ -70,7 +70,7 @@ def _work(task: _Task) -> None:
 
 
 def _load(dtype: str, checkpoint: Checkpoint) -> LanguageModel:
-    return load_language_model(checkpoint.folder, name=checkpoint.key.rsplit("-", 1)[0], dtype=dtype)
+    return load_language_model(checkpoint.folder, name=checkpoint.name, dtype=dtype)
 
 
 # A worker compares many models with the same few retrained ones.

@@ -7,19 +7,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vestige.evaluation.measures import Measures
+import numpy as np
+
+from vestige.evaluation.measures import Measures, unit_values
 
 Columns = Mapping[str, Sequence[Any]]
 
 
 def write_tables(measures: Measures, folder: Path) -> None:
-    """Write `scores.csv` (models by metrics) and `estimates` (one row a model and metric).
+    """Write `scores.csv` (models by metrics), `estimates` (a row a model and metric) and `units` (values by unit).
 
-    `estimates` is Parquet where pyarrow is installed, else CSV.
+    The long ones are Parquet where pyarrow is installed, else CSV.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_csv(_transposed(list(_wide(measures))), folder / "scores.csv")
     _write_long(_transposed(list(_long(measures))), folder / "estimates")
+    _write_long(_units(measures), folder / "units")
 
 
 def _wide(measures: Measures) -> Iterator[dict[str, Any]]:
@@ -33,6 +36,21 @@ def _long(measures: Measures) -> Iterator[dict[str, Any]]:
         for metric, estimate in scores.items():
             plain = asdict(estimate)
             yield {"model": model, "metric": metric, **plain, "fixed": ", ".join(plain["fixed"])}
+
+
+def _units(measures: Measures) -> Columns:
+    """One row a value: which model, which metric's array, which unit (example or prompt), which sample, its cluster."""
+    parts: dict[str, list[Any]] = {name: [] for name in ("model", "array", "unit", "sample", "cluster", "value")}
+    for model, name, values, clusters in unit_values(measures):
+        units, samples = np.indices(values.shape).reshape(2, -1)
+        n = values.size
+        parts["model"] += [model] * n
+        parts["array"] += [name] * n
+        parts["unit"] += units.tolist()
+        parts["sample"] += samples.tolist()
+        parts["cluster"] += np.asarray(clusters)[units].tolist()
+        parts["value"] += values.ravel().tolist()
+    return parts
 
 
 def _transposed(rows: list[dict[str, Any]]) -> Columns:

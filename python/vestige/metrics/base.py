@@ -1,7 +1,7 @@
 """What a metric is: values by unit, a summary over them, and everything that a reader must know about it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -59,4 +59,9 @@ class Metric:
     summary: Callable[[Arrays], float]
     source: str
     machinery: str = ""
-    pitfalls: str = field(default="")
+    pitfalls: str = ""
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether its value is relative to one retrained model."""
+        return any(name.startswith(("retrained.", "versus.")) for name in self.needs)

@@ -105,39 +105,40 @@ def _functional_values(arrays: Arrays) -> Values:
     return Values({"kl": kl}, {"kl": arrays["data.distance.cluster"]})
 
 
-def fade_log_ratios(arrays: Arrays) -> dict[str, NDArray[np.float64]]:
-    """`u`: L_uu - L_ru and `r`: L_rr - L_ur, shape (n_prompts, n_samples), and what their other readings need."""
+def fade_arrays(arrays: Arrays) -> dict[str, NDArray[np.float64]]:
+    """The four matrices of FADE and the numbers of tokens, each of shape (n_prompts, n_samples)."""
     shape = (len(arrays["data.samples.cluster"]), -1)
     named = {
-        "u": np.subtract(arrays["unlearned.samples.log_prob"], arrays["versus.samples.by_reference"]),
-        "r": np.subtract(arrays["retrained.samples.log_prob"], arrays["versus.samples.of_reference"]),
+        "l_uu": arrays["unlearned.samples.log_prob"],
+        "l_ru": arrays["versus.samples.by_reference"],
+        "l_rr": arrays["retrained.samples.log_prob"],
+        "l_ur": arrays["versus.samples.of_reference"],
         "tokens_u": np.diff(arrays["unlearned.samples.offsets"]),
         "tokens_r": np.diff(arrays["retrained.samples.offsets"]),
-        "by_reference": np.asarray(arrays["versus.samples.by_reference"]),
-        "of_reference": np.asarray(arrays["versus.samples.of_reference"]),
     }
     return {name: np.asarray(values, np.float64).reshape(shape) for name, values in named.items()}
 
 
 def _fade_values(arrays: Arrays) -> Values:
-    ratios = fade_log_ratios(arrays)
-    return Values(ratios, dict.fromkeys(ratios, arrays["data.samples.cluster"]))
+    matrices = fade_arrays(arrays)
+    return Values(matrices, dict.fromkeys(matrices, arrays["data.samples.cluster"]))
 
 
 def _fade(arrays: Arrays) -> float:
-    return float(np.mean(arrays["u"]) + np.mean(arrays["r"]))
+    return fade(*(arrays[name] for name in ("l_uu", "l_ru", "l_rr", "l_ur")))
 
 
 def _fade_per_token(arrays: Arrays) -> float:
-    return float(np.sum(arrays["u"]) / np.sum(arrays["tokens_u"]) + np.sum(arrays["r"]) / np.sum(arrays["tokens_r"]))
+    forward = np.sum(arrays["l_uu"] - arrays["l_ru"]) / np.sum(arrays["tokens_u"])
+    return float(forward + np.sum(arrays["l_rr"] - arrays["l_ur"]) / np.sum(arrays["tokens_r"]))
 
 
 def _precision(arrays: Arrays) -> float:
-    return float(np.sum(arrays["by_reference"]) / np.sum(arrays["tokens_u"]))
+    return float(np.sum(arrays["l_ru"]) / np.sum(arrays["tokens_u"]))
 
 
 def _recall(arrays: Arrays) -> float:
-    return float(np.sum(arrays["of_reference"]) / np.sum(arrays["tokens_r"]))
+    return float(np.sum(arrays["l_ur"]) / np.sum(arrays["tokens_r"]))
 
 
 def mean_js(arrays: Arrays) -> float:
@@ -181,7 +182,7 @@ FADE = Metric(
     asks="Do the models answer forget questions with the same distribution of texts?",
     formula="mean(L_uu - L_ru) + mean(L_rr - L_ur) over sampled answers, nats a sequence, signed",
     better="lower",
-    bounds=(0, _INFINITE),
+    bounds=(-_INFINITE, _INFINITE),
     scale="identity",
     needs=_FADE_NEEDS,
     values=_fade_values,
@@ -196,7 +197,7 @@ FADE_PER_TOKEN = Metric(
     asks="The same, for answers of different lengths?",
     formula="sum of log-ratios over sum of tokens, both directions added, nats a token",
     better="lower",
-    bounds=(0, _INFINITE),
+    bounds=(-_INFINITE, _INFINITE),
     scale="identity",
     needs=_FADE_NEEDS,
     values=_fade_values,

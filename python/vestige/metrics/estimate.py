@@ -10,14 +10,13 @@ from vestige.stats.estimate import Estimate
 from vestige.stats.intervals import cluster_estimate
 
 
-def estimate(metric: Metric, arrays: Arrays, *, over: str = "clusters", fixed: tuple[str, ...] = ()) -> Estimate:
+def estimate(metric: Metric, arrays: Arrays, *, over: str = "clusters") -> Estimate:
     """Value and interval of one metric of one model.
 
     Args:
         metric: the metric.
         arrays: at least the arrays that it needs.
         over: what the clusters are, in the plural.
-        fixed: what the interval does not speak for.
 
     Returns:
         The estimate; its interval is over clusters and cut at the metric's bounds.
@@ -36,6 +35,7 @@ def estimate(metric: Metric, arrays: Arrays, *, over: str = "clusters", fixed: t
     values = metric.values(arrays)
     if not values.clusters:
         return _without_interval(metric, values)
+    fixed = ("checkpoint", "retrained seed") if metric.is_relative else ("checkpoint",)
     whole = cluster_estimate(metric.summary, values.arrays, values.clusters, scale=metric.scale, over=over, fixed=fixed)
     low, high = metric.bounds
     return replace(whole, low=float(np.clip(whole.low, low, high)), high=float(np.clip(whole.high, low, high)))

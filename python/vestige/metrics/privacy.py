@@ -4,30 +4,11 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from vestige import kernels
 from vestige.metrics.base import Arrays, Metric, Values
-
-
-def mean_token_log_prob(token_log_prob: ArrayLike, offsets: ArrayLike) -> NDArray[np.float64]:
-    """Mean log-probability of each example's tokens: minus its loss.
-
-    Args:
-        token_log_prob: shape (n_tokens,), nats.
-        offsets: where each example's tokens begin, and the end of the last, shape (n_examples + 1,), int.
-
-    Returns:
-        Shape (n_examples,), float64, nats a token, at most 0. Higher = more likely a member.
-
-    Source: the LOSS attack, Yeom et al. (2018), Privacy Risk in Machine Learning, section 3.
-
-    >>> mean_token_log_prob([-1.0, -3.0, -0.5], [0, 2, 3])
-    array([-2. , -0.5])
-    """
-    starts = np.asarray(offsets)
-    sums = np.add.reduceat(np.asarray(token_log_prob, np.float64), starts[:-1])
-    return sums / np.diff(starts)
+from vestige.metrics.distribution import mean_by_example
 
 
 def blind_scores(texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -62,7 +43,7 @@ def membership_gap(arrays: Arrays) -> float:
 
 def _values(arrays: Arrays) -> Values:
     scores = {
-        split: mean_token_log_prob(arrays[f"unlearned.{split}.token_log_prob"], arrays[f"unlearned.{split}.offsets"])
+        split: mean_by_example(arrays[f"unlearned.{split}.token_log_prob"], arrays[f"unlearned.{split}.offsets"])
         for split in ("forget", "holdout")
     }
     return Values(scores, {split: arrays[f"data.{split}.cluster"] for split in scores})

@@ -43,7 +43,8 @@ def score(
         model: the model.
         sequences: token ids with the index of the first scored token.
         batch_size: sequences a forward pass; sequences of like length go together.
-        layer: index of the decoder block whose output is kept, mean over the prompt's tokens.
+        layer: which of the hidden states is kept, mean over the prompt's tokens: 0 is the embeddings, -1 the last,
+            after the final norm, -2 the output of the last block but one.
         reduce: called with the row numbers of every batch, the number of rows in all, and the batch's logits
             (n_rows_of_batch, n_classes), for anything that needs whole rows; they are not kept.
 
@@ -55,7 +56,7 @@ def score(
     Raises:
         ScoringError: if a logit is NaN, or a sequence is longer than the model's context.
     """
-    _refuse_overlong(model, sequences)
+    _refuse_overlong(model, max(len(s.ids) for s in sequences))
     offsets = np.concatenate([[0], np.cumsum([s.n_scored for s in sequences])]).astype(np.int64)
     token_id = np.concatenate([np.asarray(s.ids[s.start :], np.int32) for s in sequences])
     columns: dict[str, NDArray[Any]] = {"offsets": offsets, "token_id": token_id}
@@ -85,7 +86,11 @@ def generate(
 
     Returns:
         Token ids of the samples, prompt after prompt, `n_samples` each.
+
+    Raises:
+        ScoringError: if a prompt with its sample would be longer than the model's context.
     """
+    _refuse_overlong(model, max(map(len, prompts)) + max_new_tokens)
     uniforms = np.random.default_rng([seed, n_samples]).random((len(prompts), n_samples, max_new_tokens))
     samples: list[tuple[int, ...]] = [()] * (len(prompts) * n_samples)
     for length in sorted({len(prompt) for prompt in prompts}):
@@ -123,6 +128,8 @@ def _forward(model: LanguageModel, index: list[int], sequences: list[Tokens], la
         input_ids=ids, attention_mask=attention, use_cache=False, output_hidden_states=True, return_dict=True, **keep
     )
     logits = out.logits if keep else out.logits[predicts]
+    if not -len(out.hidden_states) <= layer < len(out.hidden_states):
+        raise ScoringError(f"{model.name}: there is no layer {layer}; it has {len(out.hidden_states)} hidden states")
     states = out.hidden_states[layer].float() * prompt.unsqueeze(-1)
     hidden = states.sum(1) / prompt.sum(1, keepdim=True)
     return _Batch(index, logits.reshape(-1, logits.shape[-1]).float().cpu().numpy(), hidden.cpu().numpy())
@@ -190,12 +197,12 @@ def _up_to_end(tokens: list[int], end: int | None) -> tuple[int, ...]:
     return tuple(tokens[: tokens.index(end) + 1]) if end in tokens else tuple(tokens)
 
 
-def _refuse_overlong(model: LanguageModel, sequences: Sequence[Tokens]) -> None:
+def _refuse_overlong(model: LanguageModel, longest: int) -> None:
     context = getattr(model.model.config, "max_position_embeddings", None)
-    longest = max(len(s.ids) for s in sequences)
     if context is not None and longest > context:
         raise ScoringError(
-            f"{model.name}: an example has {longest} tokens but the context holds {context}; shorten or drop it"
+            f"{model.name}: an example (or a prompt with its sample) may have {longest} tokens but the context holds "
+            f"{context}; shorten or drop it, or lower max_new_tokens"
         )
 
 

@@ -35,8 +35,14 @@ def encode(tokenizer: Any, example: Example) -> Sequence:
     know where an answer ends. Special tokens that the tokenizer puts in front (BOS) are kept and never scored.
 
     Raises:
-        SpanError: if no token belongs to the answer, a token lies across the boundary, or the prompt has no token.
+        SpanError: if no token belongs to the answer, a token lies across the boundary, the prompt ends with a space, or
+            it has no token.
     """
+    if example.prompt.endswith(" "):
+        raise SpanError(
+            f"example {example.id!r}: the prompt ends with a space, which most tokenizers join to the first word of "
+            "the answer; move the space to the front of the answer"
+        )
     encoding = tokenizer(example.prompt + example.answer, return_offsets_mapping=True)
     ids, offsets = list(encoding["input_ids"]), encoding["offset_mapping"]
     if tokenizer.eos_token_id is not None and ids[-1:] == [tokenizer.eos_token_id]:

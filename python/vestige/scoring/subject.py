@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vestige.data.examples import Example, digest
 from vestige.scoring.language import Reduce, divergence_columns, generate, score, sequence_log_probs
-from vestige.scoring.loading import LanguageModel, load_language_model
+from vestige.scoring.loading import LanguageModel
 from vestige.scoring.spans import Sequence, encode, encode_prompt
 from vestige.scoring.weights import parameter_distances
 from vestige.store import ScoreStore, Shard
@@ -32,11 +32,13 @@ class Checkpoint:
 
     Attributes:
         key: its folder in the store.
+        name: how messages call it.
         folder: where it lies.
         fingerprint: digest of its weights, configuration and tokenizer.
     """
 
     key: str
+    name: str
     folder: Path
     fingerprint: str
 
@@ -107,10 +109,6 @@ class Plan:
         return [
             name for name, settings in self.shards(subject).items() if not self.store.has(subject.key, name, settings)
         ]
-
-    def load(self, checkpoint: Checkpoint) -> LanguageModel:
-        """The checkpoint's model."""
-        return load_language_model(checkpoint.folder, name=checkpoint.key, dtype=self.dtype)
 
 
 def score_reference(plan: Plan, subject: Checkpoint, model: LanguageModel) -> None:

@@ -1,6 +1,11 @@
 """Tasks on single-thread worker processes, forked after the imports where the platform allows."""
 
 import multiprocessing
+import multiprocessing.process
+import os
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -33,7 +38,7 @@ def run_tasks(
     if jobs == 1 or len(tasks) < 2 or torch.cuda.is_available():
         with _one_thread():
             return list(_here(function, tasks, done))
-    with _pool(min(jobs, len(tasks))) as pool:
+    with worker_pool(min(jobs, len(tasks))) as pool:
         waiting: dict[Future[None], Task] = {pool.submit(function, task): task for task in tasks}
         failed: list[tuple[Task, BaseException]] = []
         while waiting:
@@ -59,16 +64,19 @@ def _here(
 
 
 @contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_single_thread)
+def worker_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Single-thread worker processes that end with the block, at once if it ends with an error or Ctrl-C.
+
+    Linux forks them after the imports, so that these are paid once; elsewhere that is not safe with torch.
+    """
+    before = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
     try:
         yield pool
     except BaseException:
-        # Ctrl-C: what runs is dropped at once, what is stored stays.
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
+        for child in set(multiprocessing.active_children()) - before:
+            child.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -84,6 +92,16 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _single_thread() -> None:
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
     kernels.set_num_threads(1)
+
+
+def _leave_after(parent: multiprocessing.process.BaseProcess) -> None:
+    """End this worker when its parent was killed, which would leave it waiting for ever."""
+    parent.join()
+    os._exit(1)
