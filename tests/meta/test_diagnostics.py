@@ -73,6 +73,19 @@ def test_agreement_invented_by_row_order_is_named_with_both_values():
     table = ScoreTable(tuple("abcdef"), {"x": np.zeros(6), "y": np.zeros(6)}, {"x": "higher", "y": "higher"})
     finding = found(table, clusters=(), distance=None)["index_order_tau", ("x", "y")]
     assert "x-y +1.00 (tau-b undefined)" in finding.message
+    assert finding.severity == "artefact"
+    assert "invents agreement" in finding.message
+
+
+def test_agreement_that_row_order_would_invent_is_a_note_until_it_is_printed():
+    columns = {"x": np.array([1.0, 0, 0, 0, 0, 0]), "y": np.array([0.0, 1, 0, 0, 0, 0])}
+    table = ScoreTable(tuple("abcdef"), columns, {"x": "higher", "y": "higher"})
+    note = found(table, clusters=(), distance=None)["index_order_tau", ("x", "y")]
+    assert note.severity == "note"
+    assert "would invent agreement" in note.message
+    printed = found(table, clusters=(), distance=None, by_row_order=True)["index_order_tau", ("x", "y")]
+    assert printed.severity == "artefact"
+    assert "invents agreement" in printed.message
 
 
 def test_naive_p_is_what_papers_print():
@@ -114,6 +127,8 @@ def test_a_diverged_row_is_named(make_table):
     finding = found(with_column(table, b=values))["diverged", ("b",)]
     assert "m1@1" in finding.message
     assert finding.evidence["rows"] == 1
+    values[30] = -1e10
+    assert "up to 1e+10 (m10@0)" in found(with_column(table, b=values))["diverged", ("b",)].message
 
 
 def test_missing_cells_are_counted(make_table):

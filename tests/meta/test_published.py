@@ -109,6 +109,34 @@ def test_a_table_that_does_not_fit_is_refused(columns, changes, words):
         reliability(table(columns=columns), convention="published", **arguments)
 
 
+def test_a_method_without_any_value_of_a_metric_is_named():
+    holes = {**table(), "JS": [None, 0.5, 0.5, 0.5] * 3}
+    with pytest.raises(ValueError, match="'w' has no JS"):
+        reliability(holes, better=BETTER, distance="gap", groups=("dataset",), convention="published")
+
+
+def test_without_any_correlation_no_metric_is_called_the_best():
+    flat = {**table(), "gap": [1.0] * 12}
+    quality = reliability(flat, better=BETTER, distance="gap", groups=("dataset",), convention="published").quality
+    assert quality.best_single == ""
+    assert np.isnan(quality.best_single_held_out.value)
+    assert "no metric has a defined correlation" in quality.best_single_held_out.reason
+
+
+def test_ties_broken_by_row_order_are_an_artefact_where_they_are_printed():
+    tied = {**table(), "FA": [0.1, 0.2, 0.2, 0.2] * 3, "JS": [0.3, 0.3, 0.3, 0.1] * 3}
+    asked = {"better": BETTER, "distance": "gap", "groups": ("dataset",), "clusters": ("dataset",)}
+    severities = {
+        convention: [
+            f.severity
+            for f in reliability(tied, convention=convention, **asked).findings
+            if f.code == "index_order_tau"
+        ]
+        for convention in ("default", "published")
+    }
+    assert severities == {"default": ["note"], "published": ["artefact"]}
+
+
 def test_the_published_analysis_needs_a_distance():
     without = {name: values for name, values in table().items() if name != "gap"}
     with pytest.raises(ValueError, match=r"needs the metrics .* no a distance"):

@@ -134,3 +134,29 @@ def test_a_fold_where_nothing_is_defined_is_left_out_with_its_count():
     none = composite(lay_out(constant, ("dataset",), ("dataset",)), "gap").rho_held_out
     assert math.isnan(none.value)
     assert none.reason == "undefined in every fold"
+
+
+def test_without_any_correlation_no_metric_is_called_the_best():
+    layout = benchmarks({"a": 1.5, "b": 1.0})
+    flat = replace(layout.table, columns={**layout.table.columns, "gap": np.ones(32)})
+    quality = composite(lay_out(flat, ("dataset",), ("dataset",)), "gap")
+    assert quality.best_single == ""
+    assert math.isnan(quality.best_single_held_out.value)
+    assert "no metric has a defined correlation" in quality.best_single_held_out.reason
+
+
+def test_a_metric_is_best_by_the_folds_that_could_choose_one():
+    layout = benchmarks({"a": 1.5}, n_sets=3)
+    scores = layout.table.columns["a"].copy()
+    scores[:16] = 1.0  # only the last benchmark varies, so leaving it out leaves nothing to choose by
+    table = replace(layout.table, columns={**layout.table.columns, "a": scores})
+    quality = composite(lay_out(table, ("dataset",), ("dataset",)), "gap")
+    assert quality.best_single == "a"
+    assert math.isnan(quality.best_single_held_out.value)  # and the folds that chose it have no correlation
+    assert quality.best_single_held_out.reason == "undefined in every fold"
+
+
+def test_folds_that_agree_exactly_have_no_interval_and_say_so():
+    estimate = fold_mean(np.full(4, 0.5), n=40, over="folds")
+    assert not estimate.has_interval
+    assert (estimate.reason, estimate.method) == ("no spread between folds", "")

@@ -7,6 +7,7 @@ import pytest
 from vestige.data.tables import TableError
 from vestige.meta.reliability import reliability
 from vestige.meta.results import Reliability
+from vestige.metrics.table import ScoreTable
 
 PERMUTATION_P = {"FA": 0.833, "RA": 0.750, "MIA": 0.559, "AD": 0.676, "JS": 0.645}
 BETWEEN = {"FA": 1.00, "RA": 0.99, "MIA": 0.97, "AD": 0.33, "JS": 0.59}
@@ -142,6 +143,56 @@ def test_the_smallest_tables_are_judged_without_a_crash_and_without_a_claim(n):
     result = reliability(columns, better=dict.fromkeys("abc", "higher"), distance="gap")
     assert {entry.verdict for entry in result.tracking} <= {"undefined", "no evidence"}
     assert "few_items" in {finding.code for finding in result.findings}
+
+
+ODD = {
+    "one metric": ({"b": None}, {}),
+    "one cluster": ({}, {"clusters": ("same",)}),
+    "one group": ({}, {"groups": ("same",), "clusters": ("same",)}),
+    "every row a group": ({}, {"groups": ("model",), "clusters": ("model",)}),
+    "one name": ({"model": ["m"] * 9}, {}),
+    "one cell": ({"a": [0.5] + [np.nan] * 8}, {"groups": ("d",), "clusters": ("d",)}),
+    "no common row": ({"a": [1, 2, 3, 5, 4] + [np.nan] * 4, "b": [np.nan] * 5 + [3, 1, 2, 4]}, {}),
+    "a group without the distance": ({"gap": [np.nan, 2, 3] * 3}, {"groups": ("d",), "clusters": ("d",)}),
+    "constant distance": ({"gap": [1] * 9}, {"groups": ("d",), "clusters": ("d",)}),
+    "constant metrics": ({"a": [1] * 9, "b": [2] * 9}, {"groups": ("d",), "clusters": ("d",)}),
+    "huge cells": ({"a": np.linspace(-1e300, 1e300, 9)}, {"groups": ("d",), "clusters": ("d",)}),
+    "all collapsed": ({}, {"collapsed": [True] * 9}),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("case", ODD)
+def test_odd_tables_are_judged_without_a_warning_and_what_is_undefined_has_its_reason(case):
+    changes, arguments = ODD[case]
+    rng = np.random.default_rng(0)
+    columns = {"model": list("ijklmnopq"), "d": list("xyz") * 3, "same": ["s"] * 9, "u": list("rstuvwabc")}
+    columns |= {name: rng.random(9) for name in ("a", "b", "gap")} | changes
+    columns = {name: values for name, values in columns.items() if values is not None}
+    better = {name: "higher" for name in "ab" if name in columns}
+    result = reliability(columns, better=better, distance="gap", **arguments)
+    quality = result.quality
+    estimates = [estimate for entry in result.tracking for estimate in (entry.rho, entry.tau)]
+    estimates += [quality.rho_in_sample, quality.rho_held_out, quality.best_single_held_out]
+    assert all(estimate.has_interval or estimate.reason for estimate in estimates)
+    assert (quality.best_single == "") == ("no metric has" in quality.best_single_held_out.reason)
+
+
+@pytest.mark.filterwarnings("error")
+def test_score_tables_of_a_run_may_hold_nothing_or_infinite_scores():
+    def judged(scores, gap, models="abcdef"):
+        columns = {"a": np.array(scores, dtype=float), "gap": np.array(gap, dtype=float)}
+        table = ScoreTable(tuple(models), columns, {"a": "higher"}, {"d": tuple("xyzxyz"[: len(models)])})
+        return reliability(table, distance="gap", groups=("d",)).tracking[0]
+
+    for gap in ([np.nan] * 6, [1] * 6):
+        assert judged(range(6), gap).verdict == "undefined"
+    assert judged([np.nan] * 6, range(6)).rho.reason == "0 rows, a correlation needs 3"
+    assert judged([1, 5, 3, np.inf, 2, 4], [1, 2, 3, 4, np.inf, 6]).rho.has_interval
+    with pytest.raises(TableError, match="the table has 1 models"):
+        judged([1], [1], "a")
+    with pytest.raises(TableError, match="no metric"):
+        reliability(ScoreTable(tuple("abc"), {"gap": np.arange(3.0)}, {}), distance="gap")
 
 
 @pytest.mark.parametrize(

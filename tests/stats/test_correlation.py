@@ -129,3 +129,13 @@ def test_the_interval_of_rho_holds_the_truth_about_as_often_as_it_says(n_cluster
         estimate = correlation_estimate(x, y, clusters=np.repeat(np.arange(n_clusters), n_rows))
         held += estimate.low <= truth <= estimate.high
     assert 0.925 <= held / 1_500 <= 0.985
+
+
+@pytest.mark.parametrize("unit", [1e-310, 1e-160, 1e160, 1e300])
+def test_the_unit_changes_no_share_of_variance(unit):
+    x, groups = np.array([1.0, 2, 4, 7, 5, 9]), [0, 0, 0, 1, 1, 1]
+    assert between_share(unit * x, groups) == pytest.approx(between_share(x, groups), rel=1e-9)
+
+
+def test_an_infinite_value_leaves_the_share_of_variance_undefined():
+    assert math.isnan(between_share([1.0, 2.0, math.inf, 3.0], [0, 0, 1, 1]))

@@ -86,6 +86,11 @@ def test_a_constant_column_is_undefined_and_one_constant_within_strata_has_p_one
     assert test.p[2] < 1
 
 
+def test_without_any_cell_all_is_undefined():
+    test = relabelling_test(np.zeros((0, 2)), [], [])
+    assert np.isnan([test.statistic, test.p, test.p_adjusted]).all()
+
+
 def test_a_missing_cell_only_touches_its_own_column():
     columns, target, strata = cells(3)
     spoiled = columns.copy()

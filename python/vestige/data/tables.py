@@ -209,8 +209,7 @@ def table_from_columns(
     refuse_conflicts(better, distance)
     columns = _as_columns(source)
     n_rows = len(next(iter(columns.values()), ()))
-    if n_rows < 2:
-        raise TableError(f"the table has {n_rows} models: judging metrics needs at least 2, and more to say anything")
+    refuse_few(n_rows)
     _refuse_unknown(columns, [*better, *distance, *(labels or ()), *([item] if item else [])])
     _refuse_unoriented(columns, {*better, *distance, *(labels or ()), *([item] if item else ())})
     names = _item_column(columns, item)
@@ -235,6 +234,16 @@ def refuse_conflicts(metrics: Iterable[str], distances: Sequence[str]) -> None:
     both = [name for name in distances if name in set(metrics)]
     if both:
         raise TableError(f"{both[0]!r} is a distance and has an orientation as a metric: it can be one of them")
+
+
+def refuse_few(n_rows: int) -> None:
+    """Refuse a table of fewer than two models.
+
+    Raises:
+        TableError: naming their number.
+    """
+    if n_rows < 2:
+        raise TableError(f"the table has {n_rows} models: judging metrics needs at least 2, and more to say anything")
 
 
 def _as_columns(source: Any) -> Columns:
@@ -297,9 +306,10 @@ def _numbers(name: str, cells: Sequence[Any]) -> Floats:
         if number is None:
             raise TableError(f"row {row} of column {name!r} holds {cell!r}, which is not a number")
         if abs(number) > _LARGEST:
+            size = "infinite" if isinf(number) else "beyond 1e300, as good as infinite"
             raise TableError(
-                f"row {row} of column {name!r} is {'infinite' if isinf(number) else 'beyond 1e300, as good as infinite'}: "
-                f"leave the cell empty, or cap the score before it is put in a table"
+                f"row {row} of column {name!r} is {size}: leave the cell empty, or cap the score before making "
+                f"the table"
             )
         values.append(number)
     if all(isnan(value) for value in values):

@@ -49,6 +49,7 @@ class Evidence:
         quality: the composite; None without a distance.
         collapsed: rows of collapsed models, or None where that is not known.
         n_retrained: number of retrained models behind the distance, or None where that is not known.
+        by_row_order: whether figures with ties broken by row order are printed of this table (published convention).
     """
 
     layout: Layout
@@ -57,6 +58,7 @@ class Evidence:
     quality: Quality | None = None
     collapsed: NDArray[np.bool_] | None = None
     n_retrained: int | None = None
+    by_row_order: bool = False
 
 
 def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
@@ -168,12 +170,13 @@ def _index_order(evidence: Evidence) -> Iterator[Finding]:
     listed = _listed(
         [f"{names[i]}-{names[j]} {by_order[i, j]:+.2f} (tau-b {_or_undefined(tau[i, j])})" for i, j in pairs]
     )
+    artefact = evidence.by_row_order or any(isnan(tau[pair]) for pair in pairs)
     yield Finding(
         "index_order_tau",
-        "artefact",
+        "artefact" if artefact else "note",
         tuple(name for i, name in enumerate(names) if any(i in pair for pair in pairs)),
-        f"Breaking ties by row order invents agreement: {listed}. Figures made that way depend on the order of the "
-        f"file; tau-b does not.",
+        f"Breaking ties by row order {'invents' if artefact else 'would invent'} agreement: {listed}. Figures "
+        f"made that way depend on the order of the file; tau-b does not.",
         {f"{names[i]}-{names[j]} by row order": float(by_order[i, j]) for i, j in pairs}
         | {f"{names[i]}-{names[j]} tau-b": float(tau[i, j]) for i, j in pairs},
     )
@@ -260,18 +263,19 @@ def _diverged(evidence: Evidence) -> Iterator[Finding]:
     table = evidence.layout.table
     for name, values in table.columns.items():
         size = np.abs(values)
-        median = float(np.nanmedian(size))
+        median = float(np.median(size[~np.isnan(size)])) if not np.isnan(size).all() else 0.0
         rows = (
             np.flatnonzero(size > max(DIVERGED * median, DIVERGED_ABOVE)) if median > 0 else np.empty(0, dtype=np.int64)
         )
         if len(rows):
-            largest = float(size[rows].max())
+            worst = rows[np.argmax(size[rows])]
+            largest = float(size[worst])
             yield Finding(
                 "diverged",
                 "warning",
                 (name,),
                 f"{name} is over {DIVERGED:.0e} times its median ({median:.3g}) in {len(rows)} rows, up to "
-                f"{largest:.3g} ({table.models[rows[0]]}): that model diverged. Ranks survive it, means do not.",
+                f"{largest:.3g} ({table.models[worst]}): that model diverged. Ranks survive it, means do not.",
                 {"rows": len(rows), "largest": largest, "median": median},
             )
 

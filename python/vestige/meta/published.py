@@ -17,11 +17,12 @@ from scipy.special import stdtr
 from vestige.meta.agreement import mean_tau, metric_clusters
 from vestige.meta.diagnostics import index_order_tau, naive_p, worst_first
 from vestige.meta.layout import Layout
-from vestige.meta.quality import fold_labels, fold_mean, fold_name, rank_fisher
+from vestige.meta.quality import NO_BEST, fold_labels, fold_mean, fold_name, rank_fisher
 from vestige.meta.results import Agreement, Finding, Quality, Reliability, Robustness
 from vestige.meta.robustness import perturbed
 from vestige.metrics.table import ScoreTable
 from vestige.stats.correlation import correlation_estimate
+from vestige.stats.estimate import Estimate
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +37,7 @@ def check(layout: Layout, distance: str | None) -> None:
     """Refuse a table that the published analysis cannot be run on.
 
     Raises:
-        ValueError: naming the columns that are missing.
+        ValueError: naming the columns that are missing, or a method without any value of a metric.
     """
     missing = [name for name in METRICS if name not in layout.metrics]
     if missing or not distance:
@@ -44,6 +45,18 @@ def check(layout: Layout, distance: str | None) -> None:
         raise ValueError(f"convention='published' needs the metrics {', '.join(METRICS)} and a distance: no {lacking}")
     if not layout.group_columns:
         raise ValueError("convention='published' ranks methods within groups: name them, as dataset and seed")
+    raw, models = _raw(layout.table), np.array(layout.table.models)
+    for item in dict.fromkeys(layout.table.models):
+        lacking_metrics = [name for name, column in zip(METRICS, raw[models == item].T, strict=True) if _empty(column)]
+        if lacking_metrics:
+            raise ValueError(
+                f"convention='published' averages every metric of a method: {item!r} has no {lacking_metrics[0]}, so "
+                f"leave it out or use the default convention"
+            )
+
+
+def _empty(column: Floats) -> bool:
+    return bool(np.isnan(column).all())
 
 
 def as_published(default: Reliability, layout: Layout, others: Layout | None, *, seed: int = 0) -> Reliability:
@@ -166,6 +179,7 @@ def _quality(layout: Layout, closeness: Floats, seed: int) -> Quality:
     folds, names = fold_labels(layout, seed)
     by_fold = {int(fold): learn_weights(scores[folds != fold], closeness[folds != fold]) for fold in np.unique(folds)}
     best = {fold: int(np.argmax(w)) for fold, w in by_fold.items()}
+    some = any(not isnan(correlation_estimate(column, closeness).value) for column in scores.T)
     clusters = layout.clusters if layout.cluster_columns else None
 
     def held_out(chosen: Mapping[int, Floats]) -> Floats:
@@ -184,8 +198,12 @@ def _quality(layout: Layout, closeness: Floats, seed: int) -> Quality:
         scores=terms @ weights,
         rho_in_sample=correlation_estimate(terms @ weights, closeness, clusters=clusters, over=layout.over),
         rho_held_out=fold_mean(held_out(by_fold), n=n, over=over),
-        best_single=METRICS[int(np.argmax(weights))],
-        best_single_held_out=fold_mean(held_out({f: np.eye(5)[i] for f, i in best.items()}), n=n, over=over),
+        best_single=METRICS[int(np.argmax(weights))] if some else "",
+        best_single_held_out=(
+            fold_mean(held_out({f: np.eye(5)[i] for f, i in best.items()}), n=n, over=over)
+            if some
+            else Estimate(nan, n=n, over=over, reason=NO_BEST)
+        ),
         equal_weights_held_out=fold_mean(held_out(dict.fromkeys(by_fold, equal)), n=n, over=over),
     )
 

@@ -1,7 +1,7 @@
 """The composite score (UQS): weights learnt from some folds, judged on the folds that did not teach them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 
@@ -20,6 +20,7 @@ Ids = NDArray[np.int64]
 # With three folds nothing can be tuned, so the recipe is fixed: half learnt, half equal.
 SHRINKAGE = 0.5
 N_FOLDS = 3
+NO_BEST = "no metric has a defined correlation with closeness on the folds that choose one"
 
 
 def composite(layout: Layout, distance: str, *, seed: int = 0) -> Quality:
@@ -46,9 +47,9 @@ def composite(layout: Layout, distance: str, *, seed: int = 0) -> Quality:
     weights = learn_weights(layout.scores, closeness, blocks)
     by_fold = {int(fold): _without_fold(layout.scores, closeness, blocks, folds != fold) for fold in np.unique(folds)}
     equal = np.full(len(weights), 1 / len(weights))
-    best = {fold: _best_single(layout.scores, closeness, blocks, folds != fold) for fold in by_fold}
+    found = {fold: _best_single(layout.scores, closeness, blocks, folds != fold) for fold in by_fold}
+    best = {fold: metric for fold, metric in found.items() if metric is not None}
     judged = _Judge(layout.scores, closeness, blocks, folds, f"folds ({names})")
-    winner = Counter(best.values()).most_common(1)[0][0]
     return Quality(
         recipe=(
             f"midranks within {_block_names(layout)}; weights max(0, mean Spearman with closeness) shrunk halfway to "
@@ -59,8 +60,12 @@ def composite(layout: Layout, distance: str, *, seed: int = 0) -> Quality:
         scores=weighted(rank, weights),
         rho_in_sample=judged.estimate(dict.fromkeys(by_fold, weights)),
         rho_held_out=judged.estimate(by_fold),
-        best_single=layout.metrics[winner],
-        best_single_held_out=judged.estimate({fold: _only(metric, len(weights)) for fold, metric in best.items()}),
+        best_single=most_often([layout.metrics[metric] for metric in best.values()]),
+        best_single_held_out=(
+            judged.estimate({fold: _only(metric, len(weights)) for fold, metric in best.items()})
+            if best
+            else Estimate(nan, n=layout.n_rows, over=judged.over, reason=NO_BEST)
+        ),
         equal_weights_held_out=judged.estimate(dict.fromkeys(by_fold, equal)),
     )
 
@@ -130,9 +135,18 @@ def _without_fold(scores: Floats, closeness: Floats, blocks: Ids, kept: NDArray[
     return learn_weights(scores[kept], closeness[kept], blocks[kept])
 
 
-def _best_single(scores: Floats, closeness: Floats, blocks: Ids, kept: NDArray[np.bool_]) -> int:
-    rho = [within_groups(column[kept], closeness[kept], blocks[kept]) for column in scores.T]
-    return int(np.argmax(np.nan_to_num(rho, nan=-np.inf)))
+def _best_single(scores: Floats, closeness: Floats, blocks: Ids, kept: NDArray[np.bool_]) -> int | None:
+    rho = np.array([within_groups(column[kept], closeness[kept], blocks[kept]) for column in scores.T])
+    return None if np.isnan(rho).all() else int(np.nanargmax(rho))
+
+
+def most_often(names: Sequence[str]) -> str:
+    """The name that occurs most often, the first of equals; empty without names.
+
+    >>> most_often(["RA", "FA", "FA"])
+    'FA'
+    """
+    return Counter(names).most_common(1)[0][0] if names else ""
 
 
 def _only(metric: int, n_metrics: int) -> Floats:
@@ -160,8 +174,8 @@ class _Judge:
     over: str
 
     def estimate(self, weights: Mapping[int, Floats]) -> Estimate:
-        """Mean over folds of the Spearman between composite and closeness, Fisher scale, t(n_folds - 1)."""
-        z = np.array([self._fisher(self.folds == fold, weights[int(fold)]) for fold in np.unique(self.folds)])
+        """Mean Spearman of composite and closeness over the folds that have weights, Fisher scale, t(n_folds - 1)."""
+        z = np.array([self._fisher(self.folds == fold, of_fold) for fold, of_fold in sorted(weights.items())])
         return fold_mean(z[~np.isnan(z)], n=len(self.scores), over=self.over)
 
     def _fisher(self, rows: NDArray[np.bool_], weights: Floats) -> float:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vestige.data.tables import TableError, read_table, refuse_conflicts, table_from_columns
+from vestige.data.tables import TableError, read_table, refuse_conflicts, refuse_few, table_from_columns
 from vestige.meta import published
 from vestige.meta.agreement import agreement
 from vestige.meta.diagnostics import Evidence, diagnose, worst_first
@@ -74,7 +74,7 @@ def reliability(
     flags = _flags(collapsed, layout)
     if convention == "published":
         published.check(layout, distance)
-    result = _default(layout, distance, second_distance, others, flags, n_retrained, n_draws, seed)
+    result = _default(layout, distance, second_distance, others, flags, n_retrained, convention, n_draws, seed)
     return published.as_published(result, layout, others, seed=seed) if convention == "published" else result
 
 
@@ -91,6 +91,9 @@ def as_table(
         if missing:
             raise TableError(f"there is no distance column {missing[0]!r}; the table has {', '.join(source.columns)}")
         refuse_conflicts(source.metrics, distances)
+        refuse_few(len(source.models))
+        if not source.metrics:
+            raise TableError("the table has no metric: none of its columns has an orientation")
         return source
     if not better:
         raise TableError("better is missing: say of every metric whether higher or lower is better, as FA=lower")
@@ -135,6 +138,7 @@ def _default(
     others: Layout | None,
     collapsed: NDArray[np.bool_] | None,
     n_retrained: int | None,
+    convention: Convention,
     n_draws: int,
     seed: int,
 ) -> Reliability:
@@ -144,7 +148,8 @@ def _default(
     quality = composite(layout, distance, seed=seed) if distance else None
     weights = quality.weights if quality else dict.fromkeys(layout.metrics, 1 / len(layout.metrics))
     comparison = agreement(others, seed=seed) if others else None
-    evidence = Evidence(layout, within, (*tracking, *second), quality, collapsed, n_retrained)
+    printed = convention == "published"
+    evidence = Evidence(layout, within, (*tracking, *second), quality, collapsed, n_retrained, by_row_order=printed)
     return Reliability(
         convention="default",
         n_models=layout.n_rows,

@@ -107,7 +107,7 @@ class Quality:
         scores: one composite score a row, higher is better.
         rho_in_sample: Spearman with closeness on the rows that gave the weights.
         rho_held_out: the same on folds that did not.
-        best_single: the metric that won inside the training folds most often.
+        best_single: the metric that won inside the training folds most often; empty where none has a correlation.
         best_single_held_out: its held-out Spearman by the same rule.
         equal_weights_held_out: held-out Spearman of equal weights.
     """

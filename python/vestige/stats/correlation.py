@@ -131,7 +131,8 @@ def between_share(x: ArrayLike, groups: ArrayLike) -> float:
         groups: label of the group of each row, shape (n_rows,).
 
     Returns:
-        Within [0, 1]: 0 where all groups have one mean, 1 where nothing varies within them. NaN for constant `x`.
+        Within [0, 1]: 0 where all groups have one mean, 1 where nothing varies within them. NaN where `x` is
+        constant or infinite.
 
     Source: Fisher (1925), the correlation ratio.
 
@@ -139,8 +140,9 @@ def between_share(x: ArrayLike, groups: ArrayLike) -> float:
     1.0
     """
     x, _, labels = _paired(x, np.zeros(np.shape(x)), groups)
-    if not len(x) or x.min() == x.max():
+    if not len(x) or x.min() == x.max() or np.isinf(x).any():
         return nan
-    total = float(((x - x.mean()) ** 2).sum())
-    between = sum((labels == g).sum() * (x[labels == g].mean() - x.mean()) ** 2 for g in np.unique(labels))
-    return float(min(between / total, 1.0))
+    deviation = x - x.mean()
+    deviation /= np.abs(deviation).max()  # squares of large or small units would be infinite or 0
+    between = sum((labels == g).sum() * deviation[labels == g].mean() ** 2 for g in np.unique(labels))
+    return float(min(between / (deviation**2).sum(), 1.0))

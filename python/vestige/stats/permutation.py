@@ -50,7 +50,8 @@ def relabelling_test(columns: ArrayLike, target: ArrayLike, strata: ArrayLike, *
         seed: decides the draws.
 
     Returns:
-        The test; a column that never varies within a stratum has p = 1, since no relabelling changes it.
+        The test; a column that never varies within a stratum has p = 1, since no relabelling changes it. Without any
+        cell all is NaN.
 
     Raises:
         ValueError: if the shapes do not match or the target holds NaN.
@@ -111,7 +112,8 @@ def _centred_ranks(values: Floats) -> Floats:
 
 
 def _permutation_mean(x: Floats, y: Floats, members: list[NDArray[np.intp]]) -> Floats:
-    mean: Floats = np.sum([len(rows) * x[rows].mean(axis=0) * y[rows].mean() for rows in members], axis=0)
+    sums = [len(rows) * x[rows].mean(axis=0) * y[rows].mean() for rows in members]
+    mean: Floats = np.sum([np.zeros(x.shape[1]), *sums], axis=0)
     return mean
 
 
