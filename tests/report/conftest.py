@@ -82,7 +82,7 @@ def with_corner_cases(rows):
     first = rows[4]
     undefined = Estimate(nan, reason="constant column")
     rows[4] = Row(HOSTILE, "unlearned", "<b>dpo</b>", "16", 5, {**first.scores, "ES": undefined}, first.verdict,
-                  first.second_verdict, note="trained twice: the first run <stopped> early")  # fmt: skip
+                  first.second_verdict)  # fmt: skip
     last = rows[-1]
     endless = Equivalence("different", Estimate(inf, 40.0, inf, method="jackknife-t"), 1.25, inf, "js_to_retrained", 5)
     diverged = {**last.scores, "AD": Estimate(1.2e7, reason="2 clusters")}
@@ -94,10 +94,13 @@ def with_corner_cases(rows):
 def reference_rows(rng):
     rows = [Row("original", "original", "", "", None, scores(rng, 0.05), equivalence(19.0, 1.2, "js_to_retrained"))]
     rows += [Row(f"retrained-{seed}", "retrained", "", "", None, scores(rng, 1.0)) for seed in range(3)]
+    from_itself = {name: Estimate(0.0) for name in ("AD", "JS", "FADE")}
+    rows[1] = replace(rows[1], scores={**rows[1].scores, **from_itself})
     planted = (("original again", 0.05, 18.0, "different"), ("retrained, another seed", 1.0, 1.02, "not different"))
     for name, quality, ratio, expected in planted:
         verdict = equivalence(ratio, 1.2, "js_to_retrained")
-        rows.append(Row(name, "control", "", "", None, scores(rng, quality), verdict, expected=expected))
+        second = equivalence(ratio, 1.5, "logit_to_retrained")
+        rows.append(Row(name, "control", "", "", None, scores(rng, quality), verdict, second, expected=expected))
     return rows
 
 
@@ -115,6 +118,7 @@ def card(name):
         original=original, passes_controls=passes,
         controls=f"{told}: told apart" if passes else f"{told}: told apart, but so is another retrained seed",
         machinery="output divergence" if name in ("JS", "js_to_retrained") else "",
+        is_distance=name in DISTANCES,
     )  # fmt: skip
 
 

@@ -3,11 +3,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from math import nan
 
 import pytest
 
 from vestige.report import render, view
 from vestige.report.model import Report
+from vestige.report.numbers import number
+from vestige.stats.estimate import Estimate
 
 VOID = {"meta", "br"}
 
@@ -203,3 +206,55 @@ def test_importing_the_package_loads_no_renderer():
     script = "import sys, vestige.report; print(sorted({'jinja2', 'rich', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def page_of(report, tmp_path):
+    return Page(render(report, tmp_path / "page.html").read_text())
+
+
+def test_rho_without_collapsed_models_is_a_number_beside_its_diamond(report, page):
+    entry = report.reliability.tracking[0]
+    assert f"◇ {number(entry.without_collapsed.value)}" in page.text
+
+
+def test_a_value_that_is_0_by_definition_is_a_dash_that_says_so(report, page):
+    told = [attrs["title"] for _, attrs in page.tags if attrs.get("title", "").startswith("0 by definition")]
+    # Three cells of retrained-0, and the retrained model's own AD, JS, FADE and two distances in two places.
+    assert len(told) == 3 + 2 * 5
+    card = next(card for card in report.cards if card.name == "JS")
+    shown = view.board(report, 1000)
+    at = [column.head for column in shown.columns].index("JS")
+    cells = {line.row.model: line.cells[at].text for line in shown.unranked}
+    assert cells["retrained-0"] == "-" and cells["retrained-1"] != "-" and card.retrained != card.retrained
+
+
+def test_planted_models_show_both_verdicts(page):
+    controls = page.text.split("Planted models and the verdict on them")[1].split("Leaderboard")[0]
+    assert controls.count("as it must be") == 2 and "by logit_to_retrained" in controls
+    assert controls.count("different") == 4 and controls.count("yes") == 4  # "must be" and both verdicts, and "not"
+
+
+def test_models_without_a_rank_are_a_dash_that_stays_last(report, tmp_path):
+    rows = (replace(report.rows[0], rank=None), *report.rows[1:])
+    page = page_of(replace(report, rows=rows), tmp_path)
+    cells = [attrs for tag, attrs in page.tags if tag == "td" and "rank" in (attrs.get("class") or "")]
+    ranked = [attrs for attrs in cells if "data-sort" in attrs]
+    assert len(ranked) == 38 and sum("not ranked" in attrs.get("title", "") for attrs in cells) == 1
+    assert view.board(replace(report, rows=rows), 1000).ranked[-1].row.model == report.rows[0].model
+
+
+def test_without_a_finite_ratio_there_is_no_picture_of_ratios(report, tmp_path):
+    rows = tuple(
+        replace(row, rank=None, verdict=replace(row.verdict, ratio=Estimate(nan, reason="no seeds differ")))
+        if row.verdict
+        else row
+        for row in report.rows
+    )
+    text = page_of(replace(report, rows=rows), tmp_path).text
+    assert "Pale marks" not in text and "A verdict is equivalence to retraining" in text
+
+
+def test_a_composite_without_a_best_metric_names_none(report, tmp_path):
+    quality = replace(report.reliability.quality, best_single="")
+    text = page_of(replace(report, reliability=replace(report.reliability, quality=quality)), tmp_path).text
+    assert "best single metric, held out" in text and "metric ()" not in text

@@ -1,11 +1,12 @@
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import isinf, isnan, nan
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vestige.report import Report, ReportError, read_json, to_json, write_json
+from vestige.report import Card, Report, ReportError, Row, read_json, to_json, write_json
 
 
 def edited(report, tmp_path, edit):
@@ -112,3 +113,17 @@ def test_optional_fields_may_be_absent(report, tmp_path):
 def test_a_report_without_reliability_is_read_back(report, tmp_path):
     path = write_json(replace(report, reliability=None), tmp_path / "r.json")
     assert read_json(path).reliability is None
+
+
+def test_which_cards_are_distances_is_read_back_and_false_where_absent(report, tmp_path):
+    read = read_json(write_json(report, tmp_path / "r.json"))
+    assert [card.name for card in read.cards if card.is_distance] == ["js_to_retrained", "logit_to_retrained"]
+    older = edited(report, tmp_path, lambda written: [card.pop("is_distance") for card in written["cards"]])
+    assert not any(card.is_distance for card in read_json(older).cards)
+
+
+def test_every_field_of_a_row_and_a_card_is_in_the_schema():
+    documented = (Path(__file__).parents[2] / "docs" / "report-schema.md").read_text(encoding="utf-8")
+    for kind in (Row, Card):
+        section = documented.split(f"## {kind.__name__}")[1].split("\n## ")[0]
+        assert [field.name for field in fields(kind) if f"`{field.name}`" not in section] == []

@@ -130,10 +130,9 @@ def test_findings_come_worst_first_and_once(report):
 def test_a_control_is_kept_when_it_gets_the_verdict_it_must(report):
     control = next(row for row in report.rows if row.expected == "different")
     for word, kept in (("different", True), ("undecided", False), ("equivalent", False)):
-        assert contents.control_kept(replace(control, verdict=replace(control.verdict, verdict=word))) is kept
-        never = replace(control, expected="not different", verdict=replace(control.verdict, verdict=word))
-        assert contents.control_kept(never) is (word != "different")
-    assert contents.control_kept(replace(control, verdict=None)) is None
+        assert contents.control_kept("different", replace(control.verdict, verdict=word)) is kept
+        assert contents.control_kept("not different", replace(control.verdict, verdict=word)) is not kept
+    assert contents.control_kept("different", None) is None and contents.control_kept("", control.verdict) is None
 
 
 def test_the_original_is_planted_where_its_verdict_is_known(report):
@@ -150,3 +149,50 @@ def test_a_value_is_marked_where_it_is_as_good_as_some_retrained_seed(report):
     oriented = replace(card, better="reference", retrained=0.15)
     assert [contents.within_floor(oriented, value) for value in (0.1, 0.15, 0.3, 0.5)] == [False, True, True, False]
     assert not contents.within_floor(replace(card, floor=(nan, nan)), 0.1)
+
+
+def test_without_unlearned_models_the_verdicts_on_others_are_told(report):
+    text = summary.verdict_sentence(replace(report, rows=contents.unranked(report)))
+    assert text.startswith("No unlearned model was judged; 3 other models got a verdict (js_to_retrained, margin 1.25")
+
+
+def test_distances_are_the_columns_that_are_declared_so(report):
+    for some in (report, replace(report, reliability=None)):
+        assert [card.name for card in contents.distance_cards(some)] == ["js_to_retrained", "logit_to_retrained"]
+        assert len(contents.metric_cards(some)) == 10
+
+
+def test_without_a_ranked_model_none_is_called_closest(report):
+    undefined = replace(report.rows[0].verdict, ratio=Estimate(nan, reason="the retrained models are the same"))
+    rows = tuple(replace(row, rank=None, verdict=undefined) for row in contents.ranked(report))
+    text = " ".join(summary.sentences(replace(report, rows=rows)))
+    assert "Closest" not in text and "No model is ranked: none has a value to rank it by." in text
+
+
+def test_a_composite_without_a_best_metric_names_none(report):
+    quality = replace(report.reliability.quality, best_single="", best_single_held_out=Estimate(nan, reason="1 fold"))
+    text = summary.sentences(replace(report, reliability=replace(report.reliability, quality=quality)))[-1]
+    assert text.endswith("on held-out groups; no single metric is defined there to hold it against.")
+
+
+def test_models_on_which_the_second_distance_disagrees_are_listed(report):
+    rows = [replace(row, second_verdict=row.verdict) if row.verdict else row for row in report.rows]
+    n_judged = sum(row.verdict is not None for row in rows)
+    same = summary.second_verdict_sentence(replace(report, rows=tuple(rows)))
+    assert same == f"By js_to_retrained, all {n_judged} verdicts are the same."
+    for i in (2, len(rows) - 1):  # an unlearned model and a planted one
+        given = "undecided" if rows[i].verdict.verdict != "undecided" else "different"
+        rows[i] = replace(rows[i], second_verdict=replace(rows[i].verdict, verdict=given))
+    text = summary.second_verdict_sentence(replace(report, rows=tuple(rows)))
+    assert f"2 of {n_judged} verdicts differ: {rows[2].model} " in text
+    assert text.endswith(f"{rows[-1].model} {given} (not {rows[-1].verdict.verdict}).")
+    without = tuple(replace(row, second_verdict=None) for row in rows)
+    assert summary.second_verdict_sentence(replace(report, rows=without)) == ""
+
+
+def test_the_row_that_a_relative_metric_compares_with_is_its_zero(report):
+    cards = {card.name: card for card in report.cards}
+    assert contents.reference_row(report, cards["JS"]).model == "retrained-0"
+    assert contents.reference_row(report, cards["js_to_retrained"]) is None
+    # A value of 0 that is no comparison (the card knows the retrained model's own value) stays a value.
+    assert contents.reference_row(report, replace(cards["JS"], retrained=0.0)) is None

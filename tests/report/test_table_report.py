@@ -93,3 +93,7 @@ def test_a_reliability_of_another_table_is_refused(table, table_reliability):
 def test_the_time_is_utc_and_now_unless_given(table, table_reliability, table_report):
     assert table_report.created == "2026-05-04T10:20:30Z"
     assert report_of_table(table, table_reliability, title="t", about={}).created.endswith("Z")
+
+
+def test_the_columns_that_are_no_metrics_are_declared_distances(table_report):
+    assert [card.name for card in table_report.cards if card.is_distance] == ["retrained_distance"]

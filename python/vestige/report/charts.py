@@ -158,8 +158,8 @@ def ratio_plot(report: Report, width: float) -> RatioPlot | None:
         width: width of the axis in pixels.
 
     Returns:
-        Places of all marks, or None. The axis holds all values and the middle of all intervals: an interval that runs
-        further is cut at the edge and marked so.
+        Places of all marks, or None, also where no ratio is finite. The axis holds all values and the middle of all
+        intervals: an interval that runs further is cut at the edge and marked so.
 
     Source: defined here.
     """
@@ -170,6 +170,8 @@ def ratio_plot(report: Report, width: float) -> RatioPlot | None:
     rows = [*ranked[:MAX_PLOTTED], *contents.unranked(report)]
     judged = [(row, row.verdict) for row in rows if row.verdict]
     drawn = [(row, verdict) for row, verdict in judged if isfinite(verdict.ratio.value)]
+    if not drawn:
+        return None
     axis = log_axis([1.0, example.margin, *_reach([verdict for _, verdict in drawn], [row for row, _ in drawn])], width)
     places = tuple(_ratio_row(axis, row, verdict, i) for i, (row, verdict) in enumerate(drawn))
     left_out = tuple(row.model for row, verdict in judged if not isfinite(verdict.ratio.value))

@@ -36,16 +36,13 @@ def planted(report: Report) -> tuple[Row, ...]:
 
 
 def distance_cards(report: Report) -> tuple[Card, ...]:
-    """Cards of columns that no metric of the reliability analysis has: the distances to the retrained model."""
-    if report.reliability is None:
-        return ()
-    return tuple(card for card in report.cards if card.name not in report.reliability.metrics)
+    """Cards of the distances to the retrained model, in the order of columns."""
+    return tuple(card for card in report.cards if card.is_distance)
 
 
 def metric_cards(report: Report) -> tuple[Card, ...]:
     """Cards of the metrics, in the order of columns."""
-    distances = distance_cards(report)
-    return tuple(card for card in report.cards if card not in distances)
+    return tuple(card for card in report.cards if not card.is_distance)
 
 
 def failing(report: Report) -> tuple[str, ...]:
@@ -83,13 +80,27 @@ def tracking_of(tracking: Sequence[Tracking], metric: str) -> Tracking | None:
     return next((entry for entry in tracking if entry.metric == metric), None)
 
 
-def control_kept(row: Row) -> bool | None:
+def control_kept(expected: str, verdict: Equivalence | None) -> bool | None:
     """Whether a planted control got the verdict that it had to get; None where that cannot be said."""
-    if not row.expected or row.verdict is None:
+    if not expected or verdict is None:
         return None
-    if row.expected == "different":
-        return row.verdict.verdict == "different"
-    return row.verdict.verdict != "different"
+    return (verdict.verdict == "different") == (expected == "different")
+
+
+def reference_row(report: Report, card: Card) -> Row | None:
+    """The retrained model that a relative metric compares with; its own value is 0 by definition and says nothing."""
+    if not isnan(card.retrained):
+        return None
+    retrained = (row for row in report.rows if row.role == "retrained")
+    return next((row for row in retrained if row.scores.get(card.name, MISSING).value == 0), None)
+
+
+def seed_range(card: Card) -> tuple[float, float]:
+    """What retrained seeds reach: the floor, and for "reference" the seed that the others are held against too."""
+    low, high = card.floor
+    if card.better != "reference" or isnan(card.retrained) or isnan(low) or isnan(high):
+        return low, high
+    return min(low, card.retrained), max(high, card.retrained)
 
 
 def within_floor(card: Card, value: float) -> bool:
@@ -106,5 +117,5 @@ def within_floor(card: Card, value: float) -> bool:
             return value <= high
         case "higher":
             return value >= low
-    seeds = [low, high] if isnan(card.retrained) else [low, high, card.retrained]
-    return min(seeds) <= value <= max(seeds)
+    lowest, highest = seed_range(card)
+    return lowest <= value <= highest

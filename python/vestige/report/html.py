@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vestige.report import charts, contents, numbers, summary, view
+from vestige.report.files import write_whole
 from vestige.report.model import Report
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def render(report: Report, path: str | Path) -> Path:
 
     Returns:
         The path. The page loads nothing (its own Content-Security-Policy forbids it), every value is escaped, and it
-        follows the reader's light or dark setting.
+        follows the reader's light or dark setting. A file that was there stays whole until the new one is.
 
     Raises:
         ModuleNotFoundError: if jinja2 is not installed.
@@ -36,10 +37,7 @@ def render(report: Report, path: str | Path) -> Path:
     Source: defined here.
     """
     page = _environment().get_template("template.html").render(**_content(report))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path
+    return write_whole(path, page)
 
 
 def _environment() -> "Environment":
@@ -61,45 +59,72 @@ def _environment() -> "Environment":
 
 def _content(report: Report) -> dict[str, Any]:
     """Everything that the template names; it computes nothing itself."""
-    reliability = report.reliability
-    script = (FOLDER / "page.js").read_text(encoding="utf-8")
     return {
         "report": report,
-        "reliability": reliability,
+        "reliability": report.reliability,
+        "created": _spoken_time(report.created),
+        "about": _spoken(report.about),
+        "is_mapping": lambda value: isinstance(value, Mapping),
+        "findings": view.grouped_findings(report),
+        **_page_parts(),
+        **_found(report),
+        **_leaderboard(report),
+        **_correlations(report),
+    }
+
+
+def _page_parts() -> dict[str, Any]:
+    """The page's own style and script."""
+    script = (FOLDER / "page.js").read_text(encoding="utf-8")
+    return {
         "style": (FOLDER / "page.css").read_text(encoding="utf-8"),
         "script": script,
-        "created": _spoken_time(report.created),
         "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
+    }
+
+
+def _found(report: Report) -> dict[str, Any]:
+    """The summary and the planted controls."""
+    return {
         "sentences": summary.sentences(report),
         "verdicts": contents.verdicts(report),
-        "margin": getattr(contents.first_verdict(report), "margin", None),
+        "judged": contents.first_verdict(report) is not None,
         "failing": contents.failing(report),
         "distances": [card.name for card in contents.distance_cards(report)],
         "controls": contents.planted(report),
         "control_kept": contents.control_kept,
+        "second_distance": contents.second_distance(report),
+        "second_verdicts": summary.second_verdict_sentence(report),
         "collapsed": [row for row in contents.ranked(report) if row.collapsed],
-        "detailed": [row for row in report.rows if row.details],
-        "detail_names": list(dict.fromkeys(name for row in report.rows for name in row.details)),
-        "notes": [row for row in report.rows if row.note],
+    }
+
+
+def _leaderboard(report: Report) -> dict[str, Any]:
+    """The leaderboard as a table and as a picture."""
+    return {
         "board": view.board(report, MAX_ROWS),
         "with_intervals": any(estimate.has_interval for row in report.rows for estimate in row.scores.values()),
         "with_floors": any(not isnan(card.floor[1]) for card in report.cards),
         "glyph": view.GLYPH,
         "orientation": view.ORIENTATION,
         "ratio_plot": charts.ratio_plot(report, RATIO_WIDTH),
+        "detailed": [row for row in report.rows if row.details],
+        "detail_names": list(dict.fromkeys(name for row in report.rows for name in row.details)),
+    }
+
+
+def _correlations(report: Report) -> dict[str, Any]:
+    """Agreement, tracking, the composite and its stability."""
+    robustness = report.reliability.robustness if report.reliability else ()
+    return {
         "heats": _heats(report),
         "forests": view.forests(report, FOREST_WIDTH),
         "tracking_title": view.tracking_title,
         "tracking_colour": {"tracks": "c-equivalent", "opposes": "c-different"},
         "composite": _composite(report),
         "composite_axis": charts.correlation_axis(FOREST_WIDTH),
-        "histograms": charts.histograms(
-            reliability.robustness if reliability else (), HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT
-        ),
+        "histograms": charts.histograms(robustness, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT),
         "histogram_height": HISTOGRAM_HEIGHT,
-        "findings": view.grouped_findings(report),
-        "is_mapping": lambda value: isinstance(value, Mapping),
-        "about": _spoken(report.about),
     }
 
 
@@ -121,10 +146,11 @@ def _composite(report: Report) -> list[tuple[str, Any, charts.Mark | None]]:
     quality = report.reliability.quality if report.reliability else None
     if quality is None:
         return []
+    single = f"best single metric{f' ({quality.best_single})' if quality.best_single else ''}, held out"
     named = {
         "composite, on the rows that gave its weights": quality.rho_in_sample,
         "composite, held out": quality.rho_held_out,
-        f"best single metric ({quality.best_single}), held out": quality.best_single_held_out,
+        single: quality.best_single_held_out,
         "equal weights, held out": quality.equal_weights_held_out,
     }
     axis = charts.correlation_axis(FOREST_WIDTH)

@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from vestige.report.files import write_whole
 from vestige.report.model import SCHEMA, Report
 
 
@@ -42,7 +43,7 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def write_json(report: Report, path: str | Path) -> Path:
-    """Write `to_json(report)` to a file, UTF-8, indented.
+    """Write `to_json(report)` to a file, UTF-8, indented; a file that was there stays whole until the new one is.
 
     Args:
         report: the report.
@@ -56,11 +57,8 @@ def write_json(report: Report, path: str | Path) -> Path:
 
     Source: defined here.
     """
-    path = Path(path)
     text = json.dumps(to_json(report), indent=1, ensure_ascii=False, allow_nan=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
-    return path
+    return write_whole(path, text + "\n")
 
 
 def read_json(path: str | Path) -> Report:

@@ -27,7 +27,6 @@ class Row:
         second_verdict: the same by a second distance.
         collapsed: whether its retain accuracy fell under 0.7 of the original's.
         expected: for a planted control, the verdict that it must ("different") or must never ("not different") get.
-        note: anything else that a reader must know of this model.
         labels: further grouping columns ("dataset", "seed", ...) to this row's label; tells rows of one name apart.
         details: further numbers by name (errors of FADE, truncated share); for a tooltip or a fold-out.
     """
@@ -42,7 +41,6 @@ class Row:
     second_verdict: Equivalence | None = None
     collapsed: bool = False
     expected: str = ""
-    note: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, float] = field(default_factory=dict)
 
@@ -64,6 +62,7 @@ class Card:
         passes_controls: whether it tells the planted controls apart; None where there are none.
         controls: one sentence on how it treated each control.
         machinery: what it shares with the distance, if anything.
+        is_distance: whether it is a distance to the retrained model that verdicts or tracking are by, not a metric.
     """
 
     name: str
@@ -78,6 +77,7 @@ class Card:
     passes_controls: bool | None
     controls: str = ""
     machinery: str = ""
+    is_distance: bool = False
 
 
 @dataclass(frozen=True)

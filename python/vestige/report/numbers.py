@@ -7,11 +7,12 @@ from vestige.stats.estimate import Estimate
 DASH = "-"
 
 
-def number(value: float) -> str:
+def number(value: float, digits: int = 3) -> str:
     """A number to three significant digits, as short as that allows.
 
     Args:
         value: any float; NaN is an undefined value.
+        digits: significant digits, at least 1.
 
     Returns:
         Decimal notation from 0.001 to 99999, else an exponent; "inf", "-inf", or "-" for NaN.
@@ -25,14 +26,14 @@ def number(value: float) -> str:
         return DASH
     if isinf(value):
         return "inf" if value > 0 else "-inf"
-    rounded = float(f"{value:.2e}")
+    rounded = float(f"{value:.{digits - 1}e}")
     if rounded == 0:
         return "0"
     exponent = floor(log10(abs(rounded)))
     if not -3 <= exponent < 5:
-        mantissa, power = f"{value:.2e}".split("e")
+        mantissa, power = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(power)}"
-    return f"{value:.{max(0, 2 - exponent)}f}"
+    return f"{value:.{max(0, digits - 1 - exponent)}f}"
 
 
 def interval(estimate: Estimate) -> str:
@@ -61,7 +62,7 @@ def p_value(p: float) -> str:
     """
     if isnan(p):
         return DASH
-    return "<0.001" if p <0.001 else f"{p:.3f}"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def percent(share: float) -> str:
@@ -81,6 +82,21 @@ def spread(pair: tuple[float, float]) -> str:
     """
     low, high = number(pair[0]), number(pair[1])
     return low if low == high else f"{low} to {high}"
+
+
+def brief_spread(pair: tuple[float, float], on_two_lines: bool = False) -> str:
+    r"""A smallest and a largest value for a narrow column: two digits, and on two lines where one has no room.
+
+    >>> brief_spread((0.025, 0.0632)), brief_spread((1.0, 1.0)), brief_spread((-0.5, -0.4))
+    ('0.025-0.063', '1.0', '-0.50 to -0.40')
+    >>> brief_spread((0.025, 0.0632), on_two_lines=True)
+    '0.025-\n0.063'
+    """
+    low, high = number(pair[0], 2), number(pair[1], 2)
+    if low == high:
+        return low
+    between = " to " if low.startswith("-") else "-"
+    return f"{low}{between.rstrip()}\n{high}" if on_two_lines else f"{low}{between}{high}"
 
 
 def scope(estimate: Estimate) -> str:

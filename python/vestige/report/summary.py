@@ -9,6 +9,7 @@ from vestige.report.model import Report, Row
 from vestige.report.numbers import number, with_interval
 
 NAMES_SHOWN = 6
+OTHERS_SHOWN = 20
 
 
 def sentences(report: Report) -> tuple[str, ...]:
@@ -55,17 +56,22 @@ def verdict_sentence(report: Report) -> str:
     """How many models are equivalent to retraining, different from it, or undecided."""
     counts, example = contents.verdicts(report), contents.first_verdict(report)
     n_models = len(contents.ranked(report))
-    if not counts or example is None:
+    if example is None:
         return (
             f"{counted(n_models, 'row')} of scores by {counted(len(contents.metric_cards(report)), 'metric')}; without "
             "distances between several retrained seeds, no verdict of equivalence to retraining is possible."
         )
+    margin = (
+        f"({example.distance}, margin {number(example.margin)} times the distance between "
+        f"{counted(example.n_retrained, 'retrained seed')})"
+    )
+    if not counts:
+        n_others = sum(row.verdict is not None for row in contents.unranked(report))
+        return f"No unlearned model was judged; {counted(n_others, 'other model')} got a verdict {margin}."
     return (
         f"Of {counted(n_models, 'unlearned model')}, {counts['equivalent']} "
         f"{'is' if counts['equivalent'] == 1 else 'are'} equivalent to retraining, "
-        f"{counts['different']} different and {counts['undecided']} undecided ({example.distance}, margin "
-        f"{number(example.margin)} times the distance between {counted(example.n_retrained, 'retrained seed')})."
-        f"{_why_undecided(report)}"
+        f"{counts['different']} different and {counts['undecided']} undecided {margin}.{_why_undecided(report)}"
     )
 
 
@@ -82,7 +88,7 @@ def best_sentence(report: Report) -> str:
     """The best model with its verdict, and how many others its interval does not tell apart from it."""
     rows = [row for row in contents.ranked(report) if row.rank is not None]
     if not rows:
-        return ""
+        return "No model is ranked: none has a value to rank it by." if contents.ranked(report) else ""
     best = rows[0]
     if best.verdict is None:
         return f"First is {name_with_labels(best)}, then {listed([name_with_labels(row) for row in rows[1:4]])}."
@@ -113,9 +119,36 @@ def _overlap(best: Row, other: Row) -> bool:
 
 def control_sentence(report: Report) -> str:
     """Which metrics failed a planted control, and on which planted models the verdict is not what it must be."""
-    missed = [row.model for row in contents.planted(report) if contents.control_kept(row) is False]
+    missed = [row.model for row in contents.planted(report) if _missed(row)]
     wrong = f" The verdict itself misses {counted(len(missed), 'planted model')}: {listed(missed)}." if missed else ""
     return _metric_controls(report) + wrong
+
+
+def _missed(row: Row) -> bool:
+    return contents.control_kept(row.expected, row.verdict) is False
+
+
+def second_verdict_sentence(report: Report) -> str:
+    """On which models, unlearned and planted, the second distance gives another verdict than the first.
+
+    Returns:
+        One sentence; empty where no model has both verdicts.
+
+    Source: defined here.
+    """
+    rows = (*contents.ranked(report), *contents.unranked(report))
+    judged = [(row, row.verdict, row.second_verdict) for row in rows if row.verdict and row.second_verdict]
+    if not judged:
+        return ""
+    by = f"By {judged[0][2].distance}"
+    others = [
+        f"{row.model} {second.verdict} (not {first.verdict})"
+        for row, first, second in judged
+        if first.verdict != second.verdict
+    ]
+    if not others:
+        return f"{by}, all {len(judged)} verdicts are the same."
+    return f"{by}, {len(others)} of {counted(len(judged), 'verdict')} differ{'s' if len(others) == 1 else ''}: {listed(others, OTHERS_SHOWN)}."
 
 
 def _metric_controls(report: Report) -> str:
@@ -163,9 +196,14 @@ def _composite_sentence(reliability: Reliability) -> str:
     quality = reliability.quality
     if quality is None:
         return ""
-    return (
+    reaches = (
         f"The composite score reaches rho {number(quality.rho_in_sample.value)} on the rows that gave its weights and "
-        f"{with_interval(quality.rho_held_out)} on held-out groups, where the best single metric "
+        f"{with_interval(quality.rho_held_out)} on held-out groups"
+    )
+    if not quality.best_single:
+        return f"{reaches}; no single metric is defined there to hold it against."
+    return (
+        f"{reaches}, where the best single metric "
         f"({quality.best_single}) has {with_interval(quality.best_single_held_out)}: {composite_verdict(quality)}."
     )
 

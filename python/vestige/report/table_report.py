@@ -125,4 +125,5 @@ def _card(table: ScoreTable, name: str) -> Card:
         original=nan,
         passes_controls=None,
         machinery=table.machinery.get(name, ""),
+        is_distance=distance,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from vestige.meta.results import Agreement, Reliability, Tracking
 from vestige.report import contents, summary
 from vestige.report.model import Card, Report, Row
-from vestige.report.numbers import number, p_value, spread, with_interval
+from vestige.report.numbers import DASH, brief_spread, number, p_value, spread, with_interval
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PLAIN_WIDTH = 100
 MAX_ROWS = 45
 N_SCORES = 6
+N_BEST = 5
+FLOOR = "floor (other retrained seeds)"
 FOLDED = 17  # the narrowest that a column of names may become
 # Blue, orange and grey differ for every kind of colour vision; the word always stands beside the colour.
 COLOURS = {
@@ -121,15 +123,24 @@ def _print_controls(page: _Page, report: Report) -> None:
     if not rows:
         return
     page.heading("Planted controls")
-    page.table(
-        (_Column("model", folds=True), *map(_Column, ("must be", "verdict", "ratio", "as it must be"))),
-        [_control(row) for row in rows],
-    )
+    columns = [_Column("model", folds=True), *map(_Column, ("must be", "verdict", "ratio", "as it must be"))]
+    cells = [_control(row) for row in rows]
+    if any(row.second_verdict for row in rows):
+        columns.append(_Column(f"by {contents.second_distance(report)}", folds=True, least=len("undecided")))
+        cells = [(*cell, _second_control(row)) for cell, row in zip(cells, rows, strict=True)]
+    page.table(columns, cells)
 
 
 def _control(row: Row) -> tuple[str, ...]:
-    kept = {True: "yes", False: "no", None: "-"}[contents.control_kept(row)]
+    kept = {True: "yes", False: "no", None: "-"}[contents.control_kept(row.expected, row.verdict)]
     return (row.model, row.expected or "-", *_verdict(row), kept)
+
+
+def _second_control(row: Row) -> str:
+    if row.second_verdict is None:
+        return "-"
+    missed = contents.control_kept(row.expected, row.second_verdict) is False
+    return f"{row.second_verdict.verdict}{' (not so)' if missed else ''}"
 
 
 def _verdict(row: Row) -> tuple[str, str]:
@@ -138,32 +149,64 @@ def _verdict(row: Row) -> tuple[str, str]:
 
 def _print_ranking(page: _Page, report: Report) -> None:
     rows = contents.ranked(report)
-    shown = rows if len(rows) <= MAX_ROWS else rows[:MAX_ROWS]
-    judged = contents.first_verdict(report) is not None
-    labels = list(dict.fromkeys(key for row in rows for key in row.labels))
+    shown = rows[:MAX_ROWS]
     page.heading("Ranking")
     page.line(f"By {report.ranked_by}.")
-    columns = [_Column("#", right=True), _Column("model", folds=True), *(_Column(name, folds=True) for name in labels)]
-    columns += [_Column("verdict"), _Column("ratio")] if judged else []
-    cells = [_ranking_cells(row, labels, judged) for row in (*shown, *contents.unranked(report))]
-    scores = [
-        (card.name, *(_score(row, card) for row in (*shown, *contents.unranked(report))))
-        for card in _main_cards(report)
-    ]
-    scores = _fitting(scores, page.width - _width(columns, cells))
-    columns += [_Column(name, right=True) for name, *_ in scores]
-    page.table(columns, [(*row, *(column[i] for column in scores)) for i, row in enumerate(cells, start=1)])
+    page.table(*_ranking_table(report, shown, page.width))
     if len(shown) < len(rows):
         page.line(f"and {len(rows) - len(shown)} more")
     if any(row.collapsed for row in shown):
         page.line("* collapsed: retain accuracy under 0.7 of the original's")
+    near = [card.name for card in _main_cards(report) if card.better == "reference" and not isnan(card.floor[0])]
+    if near:
+        page.line(f"floor of {summary.listed(near)}: all retrained seeds, as nearest to these is best")
+    if second := summary.second_verdict_sentence(report):
+        page.line(second)
+    _print_intervals(page, report)
+
+
+def _ranking_table(report: Report, shown: Sequence[Row], width: int) -> tuple[list[_Column], list[tuple[str, ...]]]:
+    """The ranked rows, then the others; what retrained seeds reach stands above them, where that is known."""
+    rows = (*shown, *contents.unranked(report))
+    judged = contents.first_verdict(report) is not None
+    labels = list(dict.fromkeys(key for row in shown for key in row.labels))
+    columns = [_Column("#", right=True), _Column("model", folds=True), *(_Column(name, folds=True) for name in labels)]
+    columns += [_Column("verdict"), _Column("ratio")] if judged else []
+    cells = [_ranking_cells(row, labels, judged) for row in rows]
+    cards = _main_cards(report)
+    floored = any(not isnan(contents.seed_range(card)[0]) for card in cards)
+    if floored:
+        cells.insert(0, ("", FLOOR, *[""] * (len(columns) - 2)))
+    scores = _score_columns(report, rows, floored, width - _width(columns, cells))
+    columns += [_Column(name, right=True) for name, *_ in scores]
+    return columns, [(*row, *(column[i] for column in scores)) for i, row in enumerate(cells, start=1)]
 
 
 def _ranking_cells(row: Row, labels: Sequence[str], judged: bool) -> tuple[str, ...]:
-    role = "" if row.role in ("unlearned", row.model) else f" ({row.role})"
+    role = "" if row.role == "unlearned" or row.model.startswith(row.role) else f" ({row.role})"
     name = f"{row.model}{role}{' *' if row.collapsed else ''}"
-    rank = "" if row.rank is None else str(row.rank)
+    unranked = "-" if row.role == "unlearned" else ""
+    rank = unranked if row.rank is None else str(row.rank)
     return (rank, name, *(row.labels.get(label, "") for label in labels), *(_verdict(row) if judged else ()))
+
+
+def _score_columns(report: Report, rows: Sequence[Row], floored: bool, width: int) -> list[tuple[str, ...]]:
+    """Name, floor and scores of as many of the main metrics as fit; floors fold where that lets more of them fit."""
+    scores = [(card, _scores(report, rows, card)) for card in _main_cards(report)]
+
+    def columns(on_two_lines: bool) -> list[tuple[str, ...]]:
+        floors = [(brief_spread(contents.seed_range(card), on_two_lines),) if floored else () for card, _ in scores]
+        named = [(card.name, *floor, *cells) for (card, cells), floor in zip(scores, floors, strict=True)]
+        return _fitting(named, width)
+
+    wide, narrow = columns(False), columns(True)
+    return wide if len(wide) == len(narrow) else narrow
+
+
+def _scores(report: Report, rows: Sequence[Row], card: Card) -> list[str]:
+    """One number a row; a dash for the retrained model that the metric compares with, which is 0 from itself."""
+    itself = contents.reference_row(report, card)
+    return [DASH if row is itself else number(row.scores.get(card.name, contents.MISSING).value) for row in rows]
 
 
 def _width(columns: Sequence[_Column], rows: Sequence[Sequence[str]]) -> int:
@@ -183,12 +226,29 @@ def _main_cards(report: Report) -> list[Card]:
 
 def _fitting(columns: Sequence[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
     """The first of the columns, as many as fit; the last needs no gap after it."""
-    ends = accumulate(max(map(len, column)) + 2 for column in columns)
+    ends = accumulate(_needed(column) + 2 for column in columns)
     return [column for column, end in zip(columns, ends, strict=True) if end - 2 <= width]
 
 
-def _score(row: Row, card: Card) -> str:
-    return number(row.scores.get(card.name, contents.MISSING).value)
+def _needed(cells: Sequence[str]) -> int:
+    return max(len(line) for cell in cells for line in cell.split("\n"))
+
+
+def _print_intervals(page: _Page, report: Report) -> None:
+    """The main metrics of the best models, each with its interval, in as many tables as the width asks for."""
+    best = contents.ranked(report)[:N_BEST]
+    cards = _main_cards(report)
+    scores = [[row.scores.get(card.name, contents.MISSING) for row in best] for card in cards]
+    if not any(estimate.has_interval for column in scores for estimate in column):
+        return
+    page.console.print()
+    page.line(f"The first {len(best)} with intervals:" if len(best) > 1 else "The first with intervals:")
+    columns = [(card.name, *map(with_interval, column)) for card, column in zip(cards, scores, strict=True)]
+    names = [summary.name_with_labels(row) for row in best]
+    for block in _blocks([_needed(column) + 2 for column in columns], page.width - _folded(names)):
+        heads = [_Column("model", folds=True), *(_Column(columns[j][0]) for j in block)]
+        page.table(heads, [(name, *(columns[j][i] for j in block)) for i, name in enumerate(names, start=1)])
+        page.console.print()
 
 
 def _print_metrics(page: _Page, report: Report) -> None:
@@ -203,6 +263,8 @@ def _print_metrics(page: _Page, report: Report) -> None:
         page.line("near: closest to the retrained model is best. floor: values of the other retrained seeds.")
     if tracking:
         kind = "all" if tracking[0].exact else "drawn"
+        if without := _without_collapsed(tracking):
+            page.line(f"Rho without collapsed models: {without}.")
         page.line(
             f"p: {tracking[0].n_relabellings:,} relabellings ({kind}) within groups; p adj: over {tracking[0].family} "
             "metrics."
@@ -210,6 +272,8 @@ def _print_metrics(page: _Page, report: Report) -> None:
     second = report.reliability.second_tracking if report.reliability else ()
     if second:
         page.line(f"By the second distance ({second[0].distance}): {_by_verdict(second)}.")
+        if without := _without_collapsed(second):
+            page.line(f"Rho by {second[0].distance} without collapsed models: {without}.")
 
 
 def _metric(card: Card, tracking: Sequence[Tracking]) -> tuple[str, ...]:
@@ -223,6 +287,14 @@ def _metric(card: Card, tracking: Sequence[Tracking]) -> tuple[str, ...]:
     return (*cells, with_interval(entry.rho), p_value(entry.p), p_value(entry.p_adjusted), entry.verdict)
 
 
+def _without_collapsed(tracking: Sequence[Tracking]) -> str:
+    """Rho without collapsed models, metric by metric; empty where it is the same because there are none."""
+    pairs = [(entry, entry.without_collapsed) for entry in tracking if entry.without_collapsed is not None]
+    if all(repr(other.value) == repr(entry.rho.value) for entry, other in pairs):
+        return ""
+    return ", ".join(f"{entry.metric} {number(other.value)}" for entry, other in pairs)
+
+
 def _by_verdict(tracking: Sequence[Tracking]) -> str:
     words = dict.fromkeys(entry.verdict for entry in tracking)
     named = {word: [entry.metric for entry in tracking if entry.verdict == word] for word in words}
@@ -232,7 +304,8 @@ def _by_verdict(tracking: Sequence[Tracking]) -> str:
 def _print_agreement(page: _Page, reliability: Reliability) -> None:
     agreement = reliability.agreement
     page.heading("Agreement: Kendall's tau between the metrics")
-    for block in _blocks(agreement.metrics, page.width):
+    need = [1 + max(len("-0.50*"), len(name)) for name in agreement.metrics]
+    for block in _blocks(need, page.width - _folded(agreement.metrics)):
         names = [agreement.metrics[j] for j in block]
         rows = [[name, *(_tau(agreement, i, j) for j in block)] for i, name in enumerate(agreement.metrics)]
         page.table([_Column("", folds=True), *(_Column(name, right=True) for name in names)], rows, gap=1)
@@ -240,16 +313,19 @@ def _print_agreement(page: _Page, reliability: Reliability) -> None:
     page.line(f"* the interval excludes 0. {mean}")
 
 
-def _blocks(metrics: Sequence[str], width: int) -> list[list[int]]:
-    """The metrics' columns in the fewest blocks of like size that fit beside their names."""
-    n = len(metrics)
-    left = width - min(FOLDED, max(map(len, metrics), default=0))
-    need = [1 + max(len("-0.50*"), len(name)) for name in metrics]
+def _blocks(need: Sequence[int], width: int) -> list[list[int]]:
+    """Columns, each with the width that it needs, in the fewest blocks of like size that fit."""
+    n = len(need)
     for n_blocks in range(1, n + 1):
         blocks = [list(range(k * n // n_blocks, (k + 1) * n // n_blocks)) for k in range(n_blocks)]
-        if all(sum(need[i] for i in block) <= left for block in blocks):
+        if all(sum(need[i] for i in block) <= width for block in blocks):
             return blocks
     return [[i] for i in range(n)]
+
+
+def _folded(names: Iterable[str]) -> int:
+    """Width of a column of names, folded where they are long."""
+    return min(FOLDED, max(map(len, names), default=0))
 
 
 def _tau(agreement: Agreement, i: int, j: int) -> str:

@@ -93,8 +93,7 @@ Part = tuple[Column, Callable[[Row], Cell]]
 
 def board(report: Report, limit: int) -> Board:
     """The leaderboard with at most `limit` ranked rows; columns that no row fills are left out."""
-    parts = (*_label_parts(report), *_verdict_parts(report), *map(_card_part, contents.metric_cards(report)))
-    parts = (*parts, *map(_card_part, contents.distance_cards(report)))
+    parts = (*_label_parts(report), *_verdict_parts(report), *_card_parts(report))
     rows = contents.ranked(report)
 
     def lines(rows: Sequence[Row]) -> tuple[Line, ...]:
@@ -178,8 +177,13 @@ def estimate_cell(estimate: Estimate) -> Cell:
     return Cell(number(estimate.value), interval(estimate), scope(estimate), sort_key(estimate.value))
 
 
-def _card_part(card: Card) -> Part:
-    floor = spread(card.floor)
+def _card_parts(report: Report) -> list[Part]:
+    cards = (*contents.metric_cards(report), *contents.distance_cards(report))
+    return [_card_part(card, contents.reference_row(report, card)) for card in cards]
+
+
+def _card_part(card: Card, itself: Row | None) -> Part:
+    floor = spread(contents.seed_range(card))
     column = Column(
         card.name, f"{card.title}: {ORIENTATION.get(card.better, card.better)}. {card.asks}".strip(),
         BRIEF_ORIENTATION.get(card.better, card.better), "number", card.passes_controls is False,
@@ -187,6 +191,8 @@ def _card_part(card: Card) -> Part:
     )  # fmt: skip
 
     def cell(row: Row) -> Cell:
+        if row is itself:
+            return Cell(DASH, title="0 by definition: the value compares with this model", mark="undefined")
         estimate = row.scores.get(card.name, contents.MISSING)
         shown = estimate_cell(estimate)
         inside = row.role == "unlearned" and contents.within_floor(card, estimate.value)
