@@ -148,7 +148,8 @@ def second_verdict_sentence(report: Report) -> str:
     ]
     if not others:
         return f"{by}, all {len(judged)} verdicts are the same."
-    return f"{by}, {len(others)} of {counted(len(judged), 'verdict')} differ{'s' if len(others) == 1 else ''}: {listed(others, OTHERS_SHOWN)}."
+    verb = "differs" if len(others) == 1 else "differ"
+    return f"{by}, {len(others)} of {counted(len(judged), 'verdict')} {verb}: {listed(others, OTHERS_SHOWN)}."
 
 
 def _metric_controls(report: Report) -> str:
