@@ -43,6 +43,7 @@ def test_data_frames_series_and_tensors_are_read():
 
 def test_a_16_bit_tensor_works_as_a_vector_and_transposed():
     import torch
+
     for dtype in (torch.float16, torch.bfloat16):
         table = torch.tensor(VALUES).to(dtype)
         np.testing.assert_array_equal(midranks(table[0]), [2, 1, 3])
@@ -51,6 +52,7 @@ def test_a_16_bit_tensor_works_as_a_vector_and_transposed():
 
 def test_a_tensor_elsewhere_is_refused_with_the_way_out():
     import torch
+
     with pytest.raises(
         ValueError, match=r"`logits` must be in the memory of the CPU, but it is on meta; use logits.cpu\(\)"
     ):

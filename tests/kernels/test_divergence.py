@@ -140,6 +140,7 @@ def test_other_formats_give_what_their_values_give_in_float64(dtype):
 
 def test_bfloat16_tensors_are_read_without_torch_in_the_kernels():
     import torch
+
     logits = [torch.randn(4, 500, generator=torch.Generator().manual_seed(s)).to(torch.bfloat16) for s in (1, 2)]
     wide = js_divergence(*(x.double().numpy() for x in logits), space="logits")
     np.testing.assert_allclose(js_divergence(*logits, space="logits"), wide, rtol=1e-12)

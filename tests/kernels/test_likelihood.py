@@ -55,6 +55,7 @@ def test_scipy_gives_the_same():
 
 def test_torch_tensors_of_each_dtype_give_what_their_values_give_in_float64():
     import torch
+
     base = torch.randn(6, 1000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 4
     ids = torch.tensor([0, 1, 2, 999, -100, 5])
     for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
@@ -69,6 +70,7 @@ def test_torch_tensors_of_each_dtype_give_what_their_values_give_in_float64():
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_every_16_bit_number_is_widened_exactly(dtype):
     import torch
+
     bits = torch.arange(2**16, dtype=torch.int32).to(torch.uint16)
     numbers = bits.view(getattr(torch, dtype)).reshape(-1, 1)
     expected = numbers.double().numpy().ravel()

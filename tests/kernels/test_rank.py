@@ -115,6 +115,7 @@ def test_a_matrix_holds_the_pairs_without_the_items_that_either_lacks(n_items, n
 @pytest.mark.parametrize("n_items", [36, 400, 2500])
 def test_pandas_gives_the_same_matrices(n_items):
     import pandas
+
     rng = np.random.default_rng(0)
     columns = rng.normal(size=(n_items, 7)) + rng.normal(size=(n_items, 1))
     columns[:, 3] = np.round(columns[:, 3])
