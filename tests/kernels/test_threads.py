@@ -63,7 +63,7 @@ def test_other_python_threads_run_during_a_long_call():
     done, ticks = threading.Event(), []
 
     def work():
-        bootstrap_replicates(tuple(COLUMNS.T[:2]), "kendall_tau", n_resamples=20_000, seed=0)
+        bootstrap_replicates(tuple(COLUMNS.T[:2]), "kendall_tau", n_resamples=500_000, seed=0)
         done.set()
 
     thread = threading.Thread(target=work)
