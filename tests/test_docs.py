@@ -29,6 +29,13 @@ def test_readme_names_the_two_commands_that_the_makefile_has():
         assert f"\n{command}:" in makefile
 
 
+def test_no_figure_is_left_to_be_filled_in():
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = document.read_text()
+        assert not re.search(r"[A-Z]+_TIME", text), document.name
+        assert not re.search(r"<!-- bench -->\s*<!-- /bench -->", text), f"run `make bench` for {document.name}"
+
+
 def test_importing_vestige_loads_nothing_heavy():
     code = "import sys, vestige; print(*sorted(m for m in sys.modules if '.' not in m))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
