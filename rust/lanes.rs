@@ -13,9 +13,31 @@ pub(crate) fn add(lanes: &mut [f64; LANES], values: &[f64]) {
     }
 }
 
+/// Adds each `f32` to its lane.
+#[inline(always)]
+pub(crate) fn add_single(lanes: &mut [f64; LANES], values: &[f32]) {
+    for chunk in values.as_chunks::<LANES>().0 {
+        for lane in 0..LANES {
+            lanes[lane] += f64::from(chunk[lane]);
+        }
+    }
+}
+
+/// The sum of each lane's `f32` values: few enough of them that it keeps their digits.
+#[inline(always)]
+pub(crate) fn short_sums(values: &[f32]) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    for chunk in values.as_chunks::<LANES>().0 {
+        for lane in 0..LANES {
+            lanes[lane] += chunk[lane];
+        }
+    }
+    lanes
+}
+
 /// Raises each lane to the largest of its values, passing over NaN.
 #[inline(always)]
-pub(crate) fn raise(lanes: &mut [f64; LANES], values: &[f64]) {
+pub(crate) fn raise<F: PartialOrd + Copy>(lanes: &mut [F; LANES], values: &[F]) {
     for chunk in values.as_chunks::<LANES>().0 {
         for lane in 0..LANES {
             lanes[lane] = if chunk[lane] > lanes[lane] { chunk[lane] } else { lanes[lane] };

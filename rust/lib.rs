@@ -21,6 +21,8 @@ mod math;
 #[cfg(feature = "python")]
 mod python;
 mod simd;
+mod single;
+mod tile;
 
 pub use error::Error;
 pub use real::Real;

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use crate::distribution::{BLOCK, Block, Space};
+use crate::distribution::{Block, Space};
 use crate::lanes::{self, LANES};
-use crate::math::exp;
+use crate::math::{exp, ln};
 use crate::simd::{self, Kernel};
+use crate::single;
+use crate::tile::{self, BLOCK, Tile};
 use crate::{Error, Real, Rows, threads};
 
 /// Token id that marks a row without a target, as in PyTorch's losses.
@@ -50,10 +52,11 @@ impl<T: Real> Kernel for Logsumexps<'_, T> {
     type Output = Vec<f64>;
 
     #[inline(always)]
-    fn run(self) -> Vec<f64> {
-        let mut values = Vec::with_capacity(self.rows.len());
-        for row in self.rows {
-            values.push(row_logsumexp(self.logits.row(row)));
+    fn run<const FMA: bool>(self) -> Vec<f64> {
+        let (mut tile, mut values) = (Tile::new(self.logits), Vec::with_capacity(self.rows.len()));
+        for rows in tile::groups(self.rows, Tile::n_rows(&self.logits)) {
+            tile.go_to(&rows);
+            values.extend_from_slice(&row_logsumexps::<T, FMA>(&mut tile)[..rows.len()]);
         }
         values
     }
@@ -69,14 +72,19 @@ impl<T: Real> Kernel for TokenLogProbs<'_, T> {
     type Output = Vec<f64>;
 
     #[inline(always)]
-    fn run(self) -> Vec<f64> {
-        let mut values = Vec::with_capacity(self.rows.len());
-        for row in self.rows {
-            let logits = self.logits.row(row);
-            values.push(match self.classes[row] {
-                Some(class) => logits[class].widen() - row_logsumexp(logits),
-                None => f64::NAN,
-            });
+    fn run<const FMA: bool>(self) -> Vec<f64> {
+        let (mut tile, mut values) = (Tile::new(self.logits), Vec::with_capacity(self.rows.len()));
+        for rows in tile::groups(self.rows, Tile::n_rows(&self.logits)) {
+            let classes = &self.classes[rows.clone()];
+            if classes.iter().all(Option::is_none) {
+                values.extend(classes.iter().map(|_| f64::NAN));
+                continue;
+            }
+            tile.go_to(&rows);
+            let lse = row_logsumexps::<T, FMA>(&mut tile);
+            for (lane, (row, class)) in rows.zip(classes).enumerate() {
+                values.push(class.map_or(f64::NAN, |class| self.logits.row(row)[class].widen() - lse[lane]));
+            }
         }
         values
     }
@@ -100,70 +108,187 @@ impl<T: Real> Kernel for Entropies<'_, T> {
     type Output = Result<Vec<f64>, Error>;
 
     #[inline(always)]
-    fn run(self) -> Self::Output {
-        let (mut block, mut values) = (Block::new(self.space), Vec::with_capacity(self.rows.len()));
-        for row in self.rows {
-            let p = self.p.row(row);
-            block.start(shift_of(p, self.space));
-            values.push(row_entropy(p, row, &mut block)?);
+    fn run<const FMA: bool>(self) -> Self::Output {
+        let mut reader = EntropyReader::<T, FMA>::new(self.p, self.space);
+        let mut values = Vec::with_capacity(self.rows.len());
+        for rows in tile::groups(self.rows, Tile::n_rows(&self.p)) {
+            reader.append(rows, &mut values)?;
         }
         Ok(values)
     }
 }
 
-#[inline(always)]
-fn row_entropy<T: Real>(values: &[T], row: usize, block: &mut Block) -> Result<f64, Error> {
-    let (mut entropy, mut sum, mut terms) = ([0.0; LANES], [0.0; LANES], [0.0; BLOCK]);
-    for values in values.chunks(BLOCK) {
-        let n = block.read::<T, true>(values);
-        for ((term, prob), log) in terms[..n].iter_mut().zip(&block.prob[..n]).zip(&block.log[..n]) {
+/// A tile, and buffers of the block that is being read.
+struct EntropyReader<'a, T, const FMA: bool> {
+    tile: Tile<'a, T>,
+    space: Space,
+    shift: [f64; LANES],
+    block: Block,
+    terms: [f64; BLOCK],
+    single_logs: [f32; BLOCK],
+    single_terms: [f32; BLOCK],
+}
+
+#[derive(Default)]
+struct EntropySums {
+    entropy: [f64; LANES],
+    prob: [f64; LANES],
+}
+
+impl<'a, T: Real, const FMA: bool> EntropyReader<'a, T, FMA> {
+    #[inline(always)]
+    fn new(p: Rows<'a, T>, space: Space) -> Self {
+        Self {
+            tile: Tile::new(p),
+            space,
+            shift: [0.0; LANES],
+            block: Block::new(space),
+            terms: [0.0; BLOCK],
+            single_logs: [0.0; BLOCK],
+            single_terms: [0.0; BLOCK],
+        }
+    }
+
+    #[inline(always)]
+    fn append(&mut self, rows: Range<usize>, values: &mut Vec<f64>) -> Result<(), Error> {
+        self.tile.go_to(&rows);
+        self.shift = shift_of::<T, FMA>(&mut self.tile, self.space);
+        self.block.start(self.shift);
+        let sums = self.pass();
+        let (entropy, sum) = (self.tile.over_row(&sums.entropy), self.tile.over_row(&sums.prob));
+        let extreme = self.tile.largest_of_row(&self.block.extreme);
+        for (lane, row) in rows.enumerate() {
+            if sum[lane].is_nan() {
+                values.push(f64::NAN);
+                continue;
+            }
+            self.space.check::<T>("p", row, extreme[lane], Some(sum[lane]))?;
+            values.push(entropy[lane].max(0.0)); // a log-probability a rounding above 0 gives less than nothing
+        }
+        Ok(())
+    }
+
+    /// In `f32` where that is all the table has, but for blocks with a number that is not finite.
+    #[inline(always)]
+    fn pass(&mut self) -> EntropySums {
+        let (mut sums, narrow) = (EntropySums::default(), T::IS_SINGLE && self.space != Space::Probs);
+        for start in (0..self.tile.len()).step_by(BLOCK) {
+            if !(narrow && self.add_narrow(start, &mut sums)) {
+                self.add_wide(start, &mut sums);
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn add_wide(&mut self, start: usize, sums: &mut EntropySums) {
+        let n = self.block.read::<T, true, FMA>(self.tile.block(start));
+        for ((term, prob), log) in self.terms[..n].iter_mut().zip(&self.block.prob[..n]).zip(&self.block.log[..n]) {
             *term = if *log == f64::NEG_INFINITY { 0.0 } else { -prob * log };
         }
-        lanes::add(&mut entropy, &terms[..n]);
-        lanes::add(&mut sum, &block.prob[..n]);
+        lanes::add(&mut sums.entropy, &self.terms[..n]);
+        lanes::add(&mut sums.prob, &self.block.prob[..n]);
     }
-    let sum = lanes::total(&sum);
-    if sum.is_nan() {
-        return Ok(f64::NAN);
-    }
-    block.check::<T>("p", row, Some(sum))?;
-    Ok(lanes::total(&entropy).max(0.0)) // a log-probability a rounding above 0 gives less than nothing
-}
 
-/// What to take off a row's values to make them logarithms of probabilities.
-#[inline(always)]
-pub(crate) fn shift_of<T: Real>(values: &[T], space: Space) -> f64 {
-    if space == Space::Logits { row_logsumexp(values) } else { 0.0 }
-}
-
-/// `ln Σ exp(values)`: NaN if a value is NaN, infinite if one is, `-inf` if all are `-inf`.
-#[inline(always)]
-fn row_logsumexp<T: Real>(values: &[T]) -> f64 {
-    let largest = row_maximum(values);
-    if largest.is_infinite() {
-        return if values.iter().any(|x| x.widen().is_nan()) { f64::NAN } else { largest };
-    }
-    let (mut sum, mut terms) = ([0.0; LANES], [0.0; BLOCK]);
-    for values in values.chunks(BLOCK) {
+    /// Adds a block if all its numbers are finite.
+    #[inline(always)]
+    fn add_narrow(&mut self, start: usize, sums: &mut EntropySums) -> bool {
+        let (values, shift) = (self.tile.block(start), self.shift);
         let n = values.len().next_multiple_of(LANES);
-        terms[values.len()..n].fill(0.0);
-        terms.iter_mut().zip(values).for_each(|(term, value)| *term = exp(value.widen() - largest));
-        lanes::add(&mut sum, &terms[..n]);
+        tile::by_lane(&mut self.single_logs, values, |lane, value| (value.widen() - shift[lane]) as f32);
+        self.single_logs[values.len()..n].fill(f32::MIN);
+        let logs = &mut self.single_logs[..n];
+        let mut top = [f32::NEG_INFINITY; LANES];
+        lanes::raise(&mut top, logs);
+        for (term, log) in self.single_terms[..n].iter_mut().zip(&mut *logs) {
+            let prob = single::exp::<FMA>(*log);
+            *term = -prob * *log;
+            *log = prob;
+        }
+        let (entropy, prob) = (lanes::short_sums(&self.single_terms[..n]), lanes::short_sums(logs));
+        if !entropy.iter().sum::<f32>().is_finite() {
+            return false;
+        }
+        for lane in 0..LANES {
+            sums.entropy[lane] += f64::from(entropy[lane]);
+            sums.prob[lane] += f64::from(prob[lane]);
+        }
+        lanes::raise(&mut self.block.extreme, &top.map(f64::from));
+        true
     }
-    largest + lanes::total(&sum).ln()
 }
 
-/// Largest value, passing over NaN.
+/// What to take off the values of each lane to make them logarithms of probabilities.
 #[inline(always)]
-fn row_maximum<T: Real>(values: &[T]) -> f64 {
-    let (mut lanes, mut terms) = ([f64::NEG_INFINITY; LANES], [0.0; BLOCK]);
-    for values in values.chunks(BLOCK) {
+pub(crate) fn shift_of<T: Real, const FMA: bool>(tile: &mut Tile<'_, T>, space: Space) -> [f64; LANES] {
+    if space == Space::Logits { row_logsumexps::<T, FMA>(tile) } else { [0.0; LANES] }
+}
+
+/// `ln Σ exp(values)` of each lane's row: NaN if a value is NaN, infinite if one is, `-inf` if all are `-inf`.
+#[inline(always)]
+fn row_logsumexps<T: Real, const FMA: bool>(tile: &mut Tile<'_, T>) -> [f64; LANES] {
+    let (largest, sum) = if T::IS_SINGLE {
+        let largest = maxima(tile, f32::NEG_INFINITY, T::single).map(f64::from);
+        let largest = tile.largest_of_row(&largest);
+        (largest, single_sums_of_exp::<T, FMA>(tile, largest.map(|x| x as f32)))
+    } else {
+        let largest = maxima(tile, f64::NEG_INFINITY, T::widen);
+        let largest = tile.largest_of_row(&largest);
+        (largest, sums_of_exp::<T, FMA>(tile, largest))
+    };
+    let (sum, mut values) = (tile.over_row(&sum), [0.0; LANES]);
+    for lane in 0..LANES {
+        values[lane] = largest[lane] + ln::<FMA>(sum[lane]);
+    }
+    for lane in 0..LANES {
+        if largest[lane].is_infinite() {
+            values[lane] = if tile.has_nan(lane) { f64::NAN } else { largest[lane] };
+        }
+    }
+    values
+}
+
+#[inline(always)]
+fn sums_of_exp<T: Real, const FMA: bool>(tile: &mut Tile<'_, T>, largest: [f64; LANES]) -> [f64; LANES] {
+    let (mut sums, mut terms) = ([0.0; LANES], [0.0; BLOCK]);
+    for start in (0..tile.len()).step_by(BLOCK) {
+        let values = tile.block(start);
         let n = values.len().next_multiple_of(LANES);
+        tile::by_lane(&mut terms, values, |lane, value| value.widen() - largest[lane]);
         terms[values.len()..n].fill(f64::NEG_INFINITY);
-        terms.iter_mut().zip(values).for_each(|(term, value)| *term = value.widen());
-        lanes::raise(&mut lanes, &terms[..n]);
+        terms[..n].iter_mut().for_each(|term| *term = exp::<FMA>(*term));
+        lanes::add(&mut sums, &terms[..n]);
     }
-    lanes::largest(&lanes)
+    sums
+}
+
+/// The same in `f32`, but for the additions.
+#[inline(always)]
+fn single_sums_of_exp<T: Real, const FMA: bool>(tile: &mut Tile<'_, T>, largest: [f32; LANES]) -> [f64; LANES] {
+    let (mut sums, mut terms) = ([0.0; LANES], [0.0; BLOCK]);
+    for start in (0..tile.len()).step_by(BLOCK) {
+        let values = tile.block(start);
+        let n = values.len().next_multiple_of(LANES);
+        tile::by_lane(&mut terms, values, |lane, value| value.single() - largest[lane]);
+        terms[values.len()..n].fill(f32::NEG_INFINITY);
+        terms[..n].iter_mut().for_each(|term| *term = single::exp::<FMA>(*term));
+        lanes::add_single(&mut sums, &terms[..n]);
+    }
+    sums
+}
+
+/// Largest value of each lane, passing over NaN.
+#[inline(always)]
+fn maxima<T: Real, F: PartialOrd + Copy>(tile: &mut Tile<'_, T>, lowest: F, float: impl Fn(T) -> F) -> [F; LANES] {
+    let (mut maxima, mut terms) = ([lowest; LANES], [lowest; BLOCK]);
+    for start in (0..tile.len()).step_by(BLOCK) {
+        let values = tile.block(start);
+        let n = values.len().next_multiple_of(LANES);
+        tile::by_lane(&mut terms, values, |_, value| float(value));
+        terms[values.len()..n].fill(lowest);
+        lanes::raise(&mut maxima, &terms[..n]);
+    }
+    maxima
 }
 
 #[cfg(test)]
@@ -172,6 +297,7 @@ mod tests {
 
     #[test]
     fn infinities_are_kept() {
+        let row_logsumexp = |x: &[f64]| logsumexp(Rows::new(x, 1, x.len(), x.len()).unwrap())[0];
         assert_eq!(row_logsumexp(&[f64::NEG_INFINITY; 3]), f64::NEG_INFINITY);
         assert_eq!(row_logsumexp(&[f64::INFINITY, 0.0]), f64::INFINITY);
         assert!(row_logsumexp(&[f64::INFINITY, f64::NAN]).is_nan());

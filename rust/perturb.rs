@@ -130,7 +130,7 @@ impl Kernel for Summarise<'_> {
     type Output = Summary;
 
     #[inline(always)]
-    fn run(self) -> Summary {
+    fn run<const FMA: bool>(self) -> Summary {
         self.problem.summarise(self.draws)
     }
 }

@@ -152,7 +152,7 @@ impl Kernel for Draw {
     type Output = Vec<Lanes<u32>>;
 
     #[inline(always)]
-    fn run(self) -> Self::Output {
+    fn run<const FMA: bool>(self) -> Self::Output {
         let mut counts = vec![[0; LANES]; self.n_units];
         if self.n_units <= SHORT_INDEX {
             self.side_by_side(&mut counts)

@@ -77,7 +77,7 @@ impl Kernel for Evaluation<'_> {
     type Output = Lanes<f64>;
 
     #[inline(always)]
-    fn run(self) -> Lanes<f64> {
+    fn run<const FMA: bool>(self) -> Lanes<f64> {
         let counts = self.counts;
         match self.prepared {
             Prepared::Undefined => [f64::NAN; LANES],
