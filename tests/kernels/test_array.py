@@ -47,7 +47,7 @@ def test_a_16_bit_tensor_works_as_a_vector_and_transposed():
     for dtype in (torch.float16, torch.bfloat16):
         table = torch.tensor(VALUES).to(dtype)
         np.testing.assert_array_equal(midranks(table[0]), [2, 1, 3])
-        np.testing.assert_array_equal(logsumexp(table.T), logsumexp(table.T.double()))
+        np.testing.assert_allclose(logsumexp(table.T), logsumexp(table.T.double()), rtol=3e-7)
 
 
 def test_a_tensor_elsewhere_is_refused_with_the_way_out():
@@ -62,7 +62,9 @@ def test_a_tensor_elsewhere_is_refused_with_the_way_out():
 @pytest.mark.parametrize("dtype", ["int8", "uint64", "bool", "float16", ">f4", ">f8", "longdouble"])
 def test_any_real_dtype_is_read(dtype):
     values = np.array([[0, 1, 1], [1, 0, 0]], dtype)
-    np.testing.assert_allclose(logsumexp(values), logsumexp(values.astype(float)), rtol=1e-15)
+    narrow = dtype in ("float16", ">f4")
+    expected = logsumexp(values.astype(float))
+    np.testing.assert_allclose(logsumexp(values), expected, rtol=3e-7 if narrow else 1e-15)
 
 
 @pytest.mark.parametrize(
