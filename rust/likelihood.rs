@@ -168,31 +168,41 @@ impl<'a, T: Real, const FMA: bool> EntropyReader<'a, T, FMA> {
         Ok(())
     }
 
-    /// In `f32` where that is all the table has, but for blocks with a number that is not finite.
+    /// In `f32` where that is all the table has, but for lanes of a block with a number that is not finite.
     #[inline(always)]
     fn pass(&mut self) -> EntropySums {
         let (mut sums, narrow) = (EntropySums::default(), T::IS_SINGLE && self.space != Space::Probs);
         for start in (0..self.tile.len()).step_by(BLOCK) {
-            if !(narrow && self.add_narrow(start, &mut sums)) {
-                self.add_wide(start, &mut sums);
+            if !narrow {
+                self.add_wide(start, &mut sums, [true; LANES]);
+                continue;
+            }
+            let finite = self.add_narrow(start, &mut sums);
+            if finite != [true; LANES] {
+                self.add_wide(start, &mut sums, finite.map(|finite| !finite));
             }
         }
         sums
     }
 
     #[inline(always)]
-    fn add_wide(&mut self, start: usize, sums: &mut EntropySums) {
+    fn add_wide(&mut self, start: usize, sums: &mut EntropySums, lanes: [bool; LANES]) {
         let n = self.block.read::<T, true, FMA>(self.tile.block(start));
         for ((term, prob), log) in self.terms[..n].iter_mut().zip(&self.block.prob[..n]).zip(&self.block.log[..n]) {
             *term = if *log == f64::NEG_INFINITY { 0.0 } else { -prob * log };
         }
-        lanes::add(&mut sums.entropy, &self.terms[..n]);
-        lanes::add(&mut sums.prob, &self.block.prob[..n]);
+        let mut block = EntropySums::default();
+        lanes::add(&mut block.entropy, &self.terms[..n]);
+        lanes::add(&mut block.prob, &self.block.prob[..n]);
+        for lane in (0..LANES).filter(|lane| lanes[*lane]) {
+            sums.entropy[lane] += block.entropy[lane];
+            sums.prob[lane] += block.prob[lane];
+        }
     }
 
-    /// Adds a block if all its numbers are finite.
+    /// Adds the lanes of a block whose numbers are all finite; which these are.
     #[inline(always)]
-    fn add_narrow(&mut self, start: usize, sums: &mut EntropySums) -> bool {
+    fn add_narrow(&mut self, start: usize, sums: &mut EntropySums) -> [bool; LANES] {
         let (values, shift) = (self.tile.block(start), self.shift);
         let n = values.len().next_multiple_of(LANES);
         tile::by_lane(&mut self.single_logs, values, |lane, value| (value.widen() - shift[lane]) as f32);
@@ -206,15 +216,13 @@ impl<'a, T: Real, const FMA: bool> EntropyReader<'a, T, FMA> {
             *log = prob;
         }
         let (entropy, prob) = (lanes::short_sums(&self.single_terms[..n]), lanes::short_sums(logs));
-        if !entropy.iter().sum::<f32>().is_finite() {
-            return false;
-        }
-        for lane in 0..LANES {
+        let finite = entropy.map(f32::is_finite);
+        for lane in (0..LANES).filter(|lane| finite[*lane]) {
             sums.entropy[lane] += f64::from(entropy[lane]);
             sums.prob[lane] += f64::from(prob[lane]);
         }
         lanes::raise(&mut self.block.extreme, &top.map(f64::from));
-        true
+        finite
     }
 }
 

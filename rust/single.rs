@@ -84,7 +84,7 @@ pub(crate) struct Gap {
     /// The difference, `z = 1 - e^-d`.
     pub(crate) difference: f32,
     /// `ln(1 / w) + w - 1 = d - z`: the larger's part of a divergence of Kullback and Leibler.
-    pub(crate) from_larger: f32,
+    pub(crate) of_larger: f32,
     near: bool,
 }
 
@@ -97,14 +97,14 @@ impl Gap {
         let power = if -distance < LOWEST { 0.0 } else { power };
         let tail = r + excess;
         let difference = mul_add::<FMA>(-power, tail, 1.0 - power);
-        let from_larger = if near { excess } else { distance - difference };
-        Self { distance, smaller: mul_add::<FMA>(power, tail, power), difference, from_larger, near }
+        let of_larger = if near { excess } else { distance - difference };
+        Self { distance, smaller: mul_add::<FMA>(power, tail, power), difference, of_larger, near }
     }
 
     /// `w ln w + 1 - w = z - w d`: the smaller's part.
     #[inline(always)]
-    pub(crate) fn from_smaller<const FMA: bool>(self) -> f32 {
-        let near = mul_add::<FMA>(self.difference, self.distance, -self.from_larger);
+    pub(crate) fn of_smaller<const FMA: bool>(self) -> f32 {
+        let near = mul_add::<FMA>(self.difference, self.distance, -self.of_larger);
         let far = mul_add::<FMA>(-self.smaller, self.distance, self.difference);
         if self.near { near } else { far }
     }
@@ -115,7 +115,7 @@ impl Gap {
     #[inline(always)]
     pub(crate) fn js<const FMA: bool>(self) -> f32 {
         let curve = polynomial::<FMA, _>(&JS, self.difference);
-        mul_add::<FMA>(self.difference * self.difference, curve, -self.smaller * self.from_larger)
+        mul_add::<FMA>(self.difference * self.difference, curve, -self.smaller * self.of_larger)
     }
 }
 
@@ -142,8 +142,8 @@ mod tests {
             let js = if small { d * d / 4.0 - d.powi(3) / 8.0 } else { -(1.0 + w) * (-z / 2.0).ln_1p() - w * d };
             assert_close(gap.smaller, w, 2e-7, d);
             assert_close(gap.difference, z, 3e-7, d);
-            assert_close(gap.from_larger, larger, 1.5e-6, d);
-            assert_close(gap.from_smaller::<FMA>(), smaller, 1.5e-6, d);
+            assert_close(gap.of_larger, larger, 1.5e-6, d);
+            assert_close(gap.of_smaller::<FMA>(), smaller, 1.5e-6, d);
             assert_close(gap.js::<FMA>(), js, 2e-6, d);
         }
     }
@@ -160,10 +160,10 @@ mod tests {
         assert!(exp::<false>(f32::NAN).is_nan());
         let (none, far) = (Gap::new::<false>(0.0), Gap::new::<false>(1e30));
         assert_eq!(
-            (none.difference, none.from_larger, none.from_smaller::<false>(), none.js::<false>()),
+            (none.difference, none.of_larger, none.of_smaller::<false>(), none.js::<false>()),
             (0.0, 0.0, 0.0, 0.0)
         );
-        assert_eq!((far.difference, far.from_larger, far.from_smaller::<false>()), (1.0, 1e30, 1.0));
+        assert_eq!((far.difference, far.of_larger, far.of_smaller::<false>()), (1.0, 1e30, 1.0));
         assert!((far.js::<false>() - std::f32::consts::LN_2).abs() < 1e-7);
     }
 }

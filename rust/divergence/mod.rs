@@ -154,7 +154,8 @@ impl<'a, T: Real, const Q: bool, const JS: bool, const FMA: bool> Reader<'a, T, 
         self.shifts.q = shift_of::<T, FMA>(&mut self.q, self.space);
         let before = values.len();
         if T::IS_SINGLE && self.space != Space::Probs {
-            let sums = self.pass::<true>();
+            let mut sums = self.pass::<true>();
+            self.refine(&mut sums);
             if self.append_rows::<true>(&rows, &sums, values).is_ok() {
                 return Ok(());
             }
@@ -164,19 +165,40 @@ impl<'a, T: Real, const Q: bool, const JS: bool, const FMA: bool> Reader<'a, T, 
         self.append_rows::<false>(&rows, &sums, values)
     }
 
-    /// One pass over the tiles; in `f32` if `NARROW`, but for blocks with a number that is not finite.
+    /// Takes rows from `f64` where `f32` has too few digits: log-probabilities leave `Σ (p - q)` in the sum of Kullback and
+    /// Leibler, whose rounding grows with `Σ |p - q|`, which for nearly equal rows is far larger than the sum.
+    #[inline(always)]
+    fn refine(&mut self, sums: &mut Sums) {
+        if self.space != Space::LogProbs {
+            return;
+        }
+        let of_rows = sums.of_rows(&self.p);
+        let few = std::array::from_fn::<_, LANES, _>(|lane| of_rows.tv[lane] > FEW_DIGITS * of_rows.kl[lane]);
+        if few.contains(&true) {
+            let exact = self.pass::<false>();
+            sums.clear_where(|lane| few[lane]);
+            sums.add_where(&exact, |lane| few[lane]);
+        }
+    }
+
+    /// One pass over the tiles; in `f32` if `NARROW`, but for lanes of a block with a number that is not finite: what
+    /// a row gets does not depend on the rows beside it.
     #[inline(always)]
     fn pass<const NARROW: bool>(&mut self) -> Sums {
         let mut sums = Sums::default();
         self.wide.start(&self.shifts);
         for start in (0..self.p.len()).step_by(BLOCK) {
             let (p, q) = (self.p.block(start), self.q.block(start));
-            if NARROW && self.narrow.read::<T, JS, FMA>(p, q, &self.shifts) {
-                self.narrow.add_to::<JS>(&mut sums, &mut self.wide);
-            } else if NARROW {
-                self.wide.add::<T, true, JS, FMA>(p, q, &mut sums);
-            } else {
+            if !NARROW {
                 self.wide.add::<T, Q, JS, FMA>(p, q, &mut sums);
+                continue;
+            }
+            let finite = self.narrow.read::<T, JS, FMA>(p, q, &self.shifts);
+            self.narrow.add_to::<JS>(&mut sums, &mut self.wide);
+            if finite != [true; LANES] {
+                let mut exact = Sums::default();
+                self.wide.add::<T, true, JS, FMA>(p, q, &mut exact);
+                sums.add_where(&exact, |lane| !finite[lane]);
             }
         }
         sums
@@ -205,7 +227,30 @@ impl<'a, T: Real, const Q: bool, const JS: bool, const FMA: bool> Reader<'a, T, 
     }
 }
 
+/// `Σ |p - q|` over the Kullback-Leibler sum from which on `f32` is too coarse: its rounding is 6e-8 of the former, and
+/// 1e-4 of the latter is allowed.
+const FEW_DIGITS: f64 = 500.0;
+
 impl Sums {
+    fn terms(&mut self) -> [&mut [f64; LANES]; 6] {
+        [&mut self.kl, &mut self.js, &mut self.tv, &mut self.p, &mut self.q, &mut self.nans]
+    }
+
+    #[cold]
+    fn clear_where(&mut self, lanes: impl Fn(usize) -> bool) {
+        for term in self.terms() {
+            (0..LANES).filter(|lane| lanes(*lane)).for_each(|lane| term[lane] = 0.0);
+        }
+    }
+
+    #[cold]
+    fn add_where(&mut self, other: &Self, lanes: impl Fn(usize) -> bool) {
+        let others = [&other.kl, &other.js, &other.tv, &other.p, &other.q, &other.nans];
+        for (term, other) in self.terms().into_iter().zip(others) {
+            (0..LANES).filter(|lane| lanes(*lane)).for_each(|lane| term[lane] += other[lane]);
+        }
+    }
+
     #[inline(always)]
     fn of_rows<T: Real>(&self, tile: &Tile<'_, T>) -> Self {
         let over_row = |sums| tile.over_row(sums);

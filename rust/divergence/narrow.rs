@@ -42,14 +42,30 @@ impl Narrow {
         }
     }
 
-    /// Reads a block of both tables; whether it could, which takes numbers that are all finite.
+    /// Reads a block of both tables; in which lanes it could, which takes numbers that are all finite. The others add 0.
     #[inline(always)]
-    pub(super) fn read<T: Real, const JS: bool, const FMA: bool>(&mut self, p: &[T], q: &[T], shifts: &Shifts) -> bool {
+    pub(super) fn read<T: Real, const JS: bool, const FMA: bool>(
+        &mut self,
+        p: &[T],
+        q: &[T],
+        shifts: &Shifts,
+    ) -> [bool; LANES] {
         let n = self.read_logs(p, q, shifts);
         self.compute::<JS, FMA>(n);
         self.sums = self.terms.sums::<JS>(n);
-        let total = (0..LANES).map(|lane| self.sums.tv[lane] + self.sums.balanced_kl[lane]).sum::<f32>();
-        total.is_finite()
+        let finite = std::array::from_fn(|lane| (self.sums.tv[lane] + self.sums.balanced_kl[lane]).is_finite());
+        if finite != [true; LANES] {
+            self.leave_out(&finite);
+        }
+        finite
+    }
+
+    #[cold]
+    fn leave_out(&mut self, finite: &[bool; LANES]) {
+        for lane in (0..LANES).filter(|lane| !finite[*lane]) {
+            self.sums.clear(lane);
+            self.top[lane] = f32::NEG_INFINITY;
+        }
     }
 
     /// Whole lanes, filled up with probability 0 in both.
@@ -95,7 +111,7 @@ impl Narrow {
             larger[i] = prob;
             tv[i] = difference;
             surplus[i] = difference.copysign(ratio[i]);
-            balanced_kl[i] = prob * if ratio[i] < 0.0 { gap.from_smaller::<FMA>() } else { gap.from_larger };
+            balanced_kl[i] = prob * if ratio[i] < 0.0 { gap.of_smaller::<FMA>() } else { gap.of_larger };
             if JS {
                 js[i] = prob * gap.js::<FMA>();
             }
@@ -126,6 +142,15 @@ impl Narrow {
 impl<F: Copy> Terms<F> {
     fn of(value: F) -> Self {
         Self { larger: value, surplus: value, tv: value, balanced_kl: value, js: value }
+    }
+}
+
+impl Terms<[f32; LANES]> {
+    fn clear(&mut self, lane: usize) {
+        let Self { larger, surplus, tv, balanced_kl, js } = self;
+        for term in [larger, surplus, tv, balanced_kl, js] {
+            term[lane] = 0.0;
+        }
     }
 }
 

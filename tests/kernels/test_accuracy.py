@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vestige.kernels import divergences, entropy, token_log_probs
+from vestige.kernels import divergences, entropy, kl_divergence, token_log_probs
 
 LENGTHS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 70, 1000)
 
@@ -60,6 +60,37 @@ def test_nearly_equal_float32_rows_keep_their_small_divergence(n_classes):
     expected, got = definition(p, q), divergences(p, q, kinds=("kl", "js"), space="logits")
     np.testing.assert_allclose(got["js"], expected["js"], rtol=3e-6, atol=1e-15)
     np.testing.assert_allclose(got["kl"], expected["kl"], rtol=1e-4, atol=1e-15)
+
+
+@pytest.mark.parametrize("n_classes", LENGTHS)
+def test_nearly_equal_float32_log_probs_keep_their_small_divergence(n_classes):
+    rng = np.random.default_rng(n_classes)
+    logits = rng.normal(size=(11, n_classes))
+    p = log_softmax(logits).astype(np.float32)
+    q = log_softmax(logits + rng.normal(size=logits.shape) * 1e-3).astype(np.float32)
+    wide_p, wide_q = p.astype(np.longdouble), q.astype(np.longdouble)
+    expected = (np.exp(wide_p) * (wide_p - wide_q)).sum(axis=1).astype(float)
+    # A sum that rounding of the given log-probabilities makes negative is cut at 0.
+    np.testing.assert_allclose(kl_divergence(p, q), np.maximum(expected, 0), rtol=1e-4, atol=1e-15)
+
+
+@pytest.mark.parametrize("n_classes", LENGTHS)
+@pytest.mark.parametrize("spoilt", [np.nan, -np.inf])
+@pytest.mark.parametrize("space", ["logits", "log_probs"])
+def test_what_a_row_gets_does_not_depend_on_the_rows_beside_it(n_classes, spoilt, space):
+    rng = np.random.default_rng(n_classes)
+    p, q = (log_softmax(rng.normal(size=(13, n_classes))).astype(np.float32) for _ in "pq")
+    before = divergences(p, q, space=space), entropy(p, space=space)
+    p[5, n_classes // 2] = spoilt
+    others = np.arange(13) != 5
+    if space == "log_probs" and spoilt == -np.inf:
+        p[5] = np.where(np.arange(n_classes) == n_classes // 2, -np.inf, np.float32(-np.log(max(n_classes - 1, 1))))
+        if n_classes == 1:
+            return
+    after = divergences(p, q, space=space), entropy(p, space=space)
+    for kind in before[0]:
+        np.testing.assert_array_equal(after[0][kind][others], before[0][kind][others], err_msg=kind)
+    np.testing.assert_array_equal(after[1][others], before[1][others])
 
 
 @pytest.mark.parametrize("n_classes", LENGTHS)
