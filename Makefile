@@ -16,7 +16,7 @@ bench: .venv/.bench
 	$(BIN)/python benches/table.py target/bench.json
 
 stubs: .venv/.test
-	$(BIN)/maturin generate-stubs --features stubs --out python
+	$(BIN)/maturin generate-stubs --profile stubs --features stubs --out python
 	$(BIN)/ruff check -s --fix --exit-zero python/vestige/_rust.pyi && $(BIN)/ruff format -q python/vestige/_rust.pyi
 
 docs: .venv/.test
