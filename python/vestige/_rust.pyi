@@ -1,19 +1,55 @@
-from _typeshed import Incomplete, SupportsGetItem
 from typing import SupportsIndex
 
-__all__ = ["bootstrap_replicates", "divergences", "entropy", "jackknife_values", "kendall_tau", "kendall_tau_matrix", "ks_statistic", "logsumexp", "midranks", "num_threads", "perturb_weights", "resample_indices", "roc_auc", "set_num_threads", "spearman_rho", "spearman_rho_matrix", "token_log_probs"]
+from _typeshed import Incomplete, SupportsGetItem
 
-def bootstrap_replicates(samples: SupportsGetItem[int, tuple[SupportsGetItem[int, Incomplete], Incomplete, SupportsIndex]], statistic: str, n_resamples: SupportsIndex, seed: SupportsIndex) -> Incomplete: ...
-def divergences(p: Incomplete, q: Incomplete, kinds: SupportsGetItem[int, str], space: str, dtype: str) -> list[Incomplete]: ...
+__all__ = [
+    "bootstrap_replicates",
+    "divergences",
+    "entropy",
+    "jackknife_values",
+    "kendall_tau",
+    "kendall_tau_matrix",
+    "ks_statistic",
+    "logsumexp",
+    "midranks",
+    "num_threads",
+    "perturb_weights",
+    "resample_indices",
+    "roc_auc",
+    "set_num_threads",
+    "spearman_rho",
+    "spearman_rho_matrix",
+    "token_log_probs",
+]
+
+def bootstrap_replicates(
+    samples: SupportsGetItem[int, tuple[SupportsGetItem[int, Incomplete], Incomplete, SupportsIndex]],
+    statistic: str,
+    n_resamples: SupportsIndex,
+    seed: SupportsIndex,
+) -> Incomplete: ...
+def divergences(
+    p: Incomplete, q: Incomplete, kinds: SupportsGetItem[int, str], space: str, dtype: str
+) -> list[Incomplete]: ...
 def entropy(p: Incomplete, space: str, dtype: str) -> Incomplete: ...
-def jackknife_values(samples: SupportsGetItem[int, tuple[SupportsGetItem[int, Incomplete], Incomplete, SupportsIndex]], statistic: str) -> list[Incomplete]: ...
+def jackknife_values(
+    samples: SupportsGetItem[int, tuple[SupportsGetItem[int, Incomplete], Incomplete, SupportsIndex]], statistic: str
+) -> list[Incomplete]: ...
 def kendall_tau(x: Incomplete, y: Incomplete) -> float: ...
 def kendall_tau_matrix(columns: Incomplete) -> Incomplete: ...
 def ks_statistic(x: Incomplete, y: Incomplete) -> float: ...
 def logsumexp(logits: Incomplete, dtype: str) -> Incomplete: ...
 def midranks(x: Incomplete) -> Incomplete: ...
 def num_threads() -> int: ...
-def perturb_weights(scores: Incomplete, weights: Incomplete, n_draws: SupportsIndex, law: str, draws: Incomplete | None, return_draws: bool, seed: SupportsIndex) -> tuple[float, float, int, Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]: ...
+def perturb_weights(
+    scores: Incomplete,
+    weights: Incomplete,
+    n_draws: SupportsIndex,
+    law: str,
+    draws: Incomplete | None,
+    return_draws: bool,
+    seed: SupportsIndex,
+) -> tuple[float, float, int, Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]: ...
 def resample_indices(n_units: SupportsIndex, n_resamples: SupportsIndex, seed: SupportsIndex) -> Incomplete: ...
 def roc_auc(positive: Incomplete, negative: Incomplete) -> float: ...
 def set_num_threads(n: SupportsIndex) -> None: ...
