@@ -5,6 +5,7 @@ use std::str::FromStr;
 use crate::error::unknown;
 use crate::lanes::{self, LANES};
 use crate::math::{exp, ln};
+use crate::simd::Level;
 use crate::tile::{self, BLOCK};
 use crate::{Error, Real};
 
@@ -85,14 +86,14 @@ impl Block {
     /// Reads up to [`BLOCK`] values and fills up to whole lanes with probability 0; says how many there are then.
     /// Probabilities are only made of logarithms if `PROB`.
     #[inline(always)]
-    pub(crate) fn read<T: Real, const PROB: bool, const FMA: bool>(&mut self, values: &[T]) -> usize {
+    pub(crate) fn read<T: Real, const PROB: bool, L: Level>(&mut self, values: &[T]) -> usize {
         let n = values.len().next_multiple_of(LANES);
         if self.space == Space::Probs {
-            self.read_probs::<T, FMA>(values, n);
+            self.read_probs::<T, L>(values, n);
         } else {
             self.read_logs(values, n);
             if PROB {
-                self.prob[..n].iter_mut().zip(&self.log[..n]).for_each(|(prob, log)| *prob = exp::<FMA>(*log));
+                self.prob[..n].iter_mut().zip(&self.log[..n]).for_each(|(prob, log)| *prob = exp::<L>(*log));
             }
         }
         n
@@ -108,13 +109,13 @@ impl Block {
 
     /// The logarithm is that of the size: a probability below 0 is an error that `check` reports, not a NaN.
     #[inline(always)]
-    fn read_probs<T: Real, const FMA: bool>(&mut self, values: &[T], n: usize) {
+    fn read_probs<T: Real, L: Level>(&mut self, values: &[T], n: usize) {
         self.log[..n].iter_mut().zip(values).for_each(|(log, value)| *log = -value.widen());
         self.log[values.len()..n].fill(-0.0);
         lanes::raise(&mut self.extreme, &self.log[..n]);
         for (prob, log) in self.prob[..n].iter_mut().zip(&mut self.log[..n]) {
             *prob = -*log;
-            *log = ln::<FMA>(prob.abs());
+            *log = ln::<L>(prob.abs());
         }
     }
 }

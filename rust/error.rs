@@ -80,6 +80,13 @@ pub enum Error {
         /// Number of units.
         n_units: usize,
     },
+    /// A SIMD level that this CPU does not have.
+    SimdLevel {
+        /// What was asked for.
+        seen: String,
+        /// Levels that it has.
+        available: String,
+    },
     /// A number of threads that is not a positive integer.
     ThreadCount {
         /// What was passed.
@@ -125,6 +132,10 @@ impl fmt::Display for Error {
             Self::UnitOutOfRange { unit, n_units } => {
                 write!(f, "a cluster code must lie in 0..{n_units}, but there is {unit}")
             }
+            Self::SimdLevel { seen, available } => write!(
+                f,
+                "VESTIGE_SIMD must be a level that this CPU has ({available}), but it is {seen:?}; change it or unset it"
+            ),
             Self::ThreadCount { seen } => {
                 write!(f, "the number of threads must be a positive integer, but it is {seen}")
             }

@@ -16,6 +16,7 @@ pub mod rows;
 pub mod threads;
 pub mod two_sample;
 
+mod exponential;
 mod lanes;
 mod math;
 #[cfg(feature = "python")]

@@ -1,11 +1,12 @@
 //! Likelihoods of rows of logits, in nats.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::distribution::{Block, Space};
 use crate::lanes::{self, LANES};
 use crate::math::{exp, ln};
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Kernel, Level};
 use crate::single;
 use crate::tile::{self, BLOCK, Tile};
 use crate::{Error, Real, Rows, threads};
@@ -52,11 +53,11 @@ impl<T: Real> Kernel for Logsumexps<'_, T> {
     type Output = Vec<f64>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Vec<f64> {
+    fn run<L: Level>(self) -> Vec<f64> {
         let (mut tile, mut values) = (Tile::new(self.logits), Vec::with_capacity(self.rows.len()));
         for rows in tile::groups(self.rows, Tile::n_rows(&self.logits)) {
             tile.go_to(&rows);
-            values.extend_from_slice(&row_logsumexps::<T, FMA>(&mut tile)[..rows.len()]);
+            values.extend_from_slice(&row_logsumexps::<T, L>(&mut tile)[..rows.len()]);
         }
         values
     }
@@ -72,7 +73,7 @@ impl<T: Real> Kernel for TokenLogProbs<'_, T> {
     type Output = Vec<f64>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Vec<f64> {
+    fn run<L: Level>(self) -> Vec<f64> {
         let (mut tile, mut values) = (Tile::new(self.logits), Vec::with_capacity(self.rows.len()));
         for rows in tile::groups(self.rows, Tile::n_rows(&self.logits)) {
             let classes = &self.classes[rows.clone()];
@@ -81,7 +82,7 @@ impl<T: Real> Kernel for TokenLogProbs<'_, T> {
                 continue;
             }
             tile.go_to(&rows);
-            let lse = row_logsumexps::<T, FMA>(&mut tile);
+            let lse = row_logsumexps::<T, L>(&mut tile);
             for (lane, (row, class)) in rows.zip(classes).enumerate() {
                 values.push(class.map_or(f64::NAN, |class| self.logits.row(row)[class].widen() - lse[lane]));
             }
@@ -108,8 +109,8 @@ impl<T: Real> Kernel for Entropies<'_, T> {
     type Output = Result<Vec<f64>, Error>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Self::Output {
-        let mut reader = EntropyReader::<T, FMA>::new(self.p, self.space);
+    fn run<L: Level>(self) -> Self::Output {
+        let mut reader = EntropyReader::<T, L>::new(self.p, self.space);
         let mut values = Vec::with_capacity(self.rows.len());
         for rows in tile::groups(self.rows, Tile::n_rows(&self.p)) {
             reader.append(rows, &mut values)?;
@@ -119,7 +120,7 @@ impl<T: Real> Kernel for Entropies<'_, T> {
 }
 
 /// A tile, and buffers of the block that is being read.
-struct EntropyReader<'a, T, const FMA: bool> {
+struct EntropyReader<'a, T, L: Level> {
     tile: Tile<'a, T>,
     space: Space,
     shift: [f64; LANES],
@@ -127,6 +128,7 @@ struct EntropyReader<'a, T, const FMA: bool> {
     terms: [f64; BLOCK],
     single_logs: [f32; BLOCK],
     single_terms: [f32; BLOCK],
+    level: PhantomData<L>,
 }
 
 #[derive(Default)]
@@ -135,7 +137,7 @@ struct EntropySums {
     prob: [f64; LANES],
 }
 
-impl<'a, T: Real, const FMA: bool> EntropyReader<'a, T, FMA> {
+impl<'a, T: Real, L: Level> EntropyReader<'a, T, L> {
     #[inline(always)]
     fn new(p: Rows<'a, T>, space: Space) -> Self {
         Self {
@@ -146,13 +148,14 @@ impl<'a, T: Real, const FMA: bool> EntropyReader<'a, T, FMA> {
             terms: [0.0; BLOCK],
             single_logs: [0.0; BLOCK],
             single_terms: [0.0; BLOCK],
+            level: PhantomData,
         }
     }
 
     #[inline(always)]
     fn append(&mut self, rows: Range<usize>, values: &mut Vec<f64>) -> Result<(), Error> {
         self.tile.go_to(&rows);
-        self.shift = shift_of::<T, FMA>(&mut self.tile, self.space);
+        self.shift = shift_of::<T, L>(&mut self.tile, self.space);
         self.block.start(self.shift);
         let sums = self.pass();
         let (entropy, sum) = (self.tile.over_row(&sums.entropy), self.tile.over_row(&sums.prob));
@@ -187,7 +190,7 @@ impl<'a, T: Real, const FMA: bool> EntropyReader<'a, T, FMA> {
 
     #[inline(always)]
     fn add_wide(&mut self, start: usize, sums: &mut EntropySums, lanes: [bool; LANES]) {
-        let n = self.block.read::<T, true, FMA>(self.tile.block(start));
+        let n = self.block.read::<T, true, L>(self.tile.block(start));
         for ((term, prob), log) in self.terms[..n].iter_mut().zip(&self.block.prob[..n]).zip(&self.block.log[..n]) {
             *term = if *log == f64::NEG_INFINITY { 0.0 } else { -prob * log };
         }
@@ -211,7 +214,7 @@ impl<'a, T: Real, const FMA: bool> EntropyReader<'a, T, FMA> {
         let mut top = [f32::NEG_INFINITY; LANES];
         lanes::raise(&mut top, logs);
         for (term, log) in self.single_terms[..n].iter_mut().zip(&mut *logs) {
-            let prob = single::exp::<FMA>(*log);
+            let prob = single::exp::<L>(*log);
             *term = -prob * *log;
             *log = prob;
         }
@@ -228,25 +231,25 @@ impl<'a, T: Real, const FMA: bool> EntropyReader<'a, T, FMA> {
 
 /// What to take off the values of each lane to make them logarithms of probabilities.
 #[inline(always)]
-pub(crate) fn shift_of<T: Real, const FMA: bool>(tile: &mut Tile<'_, T>, space: Space) -> [f64; LANES] {
-    if space == Space::Logits { row_logsumexps::<T, FMA>(tile) } else { [0.0; LANES] }
+pub(crate) fn shift_of<T: Real, L: Level>(tile: &mut Tile<'_, T>, space: Space) -> [f64; LANES] {
+    if space == Space::Logits { row_logsumexps::<T, L>(tile) } else { [0.0; LANES] }
 }
 
 /// `ln Σ exp(values)` of each lane's row: NaN if a value is NaN, infinite if one is, `-inf` if all are `-inf`.
 #[inline(always)]
-fn row_logsumexps<T: Real, const FMA: bool>(tile: &mut Tile<'_, T>) -> [f64; LANES] {
+fn row_logsumexps<T: Real, L: Level>(tile: &mut Tile<'_, T>) -> [f64; LANES] {
     let (largest, sum) = if T::IS_SINGLE {
         let largest = maxima(tile, f32::NEG_INFINITY, T::single).map(f64::from);
         let largest = tile.largest_of_row(&largest);
-        (largest, single_sums_of_exp::<T, FMA>(tile, largest.map(|x| x as f32)))
+        (largest, single_sums_of_exp::<T, L>(tile, largest.map(|x| x as f32)))
     } else {
         let largest = maxima(tile, f64::NEG_INFINITY, T::widen);
         let largest = tile.largest_of_row(&largest);
-        (largest, sums_of_exp::<T, FMA>(tile, largest))
+        (largest, sums_of_exp::<T, L>(tile, largest))
     };
     let (sum, mut values) = (tile.over_row(&sum), [0.0; LANES]);
     for lane in 0..LANES {
-        values[lane] = largest[lane] + ln::<FMA>(sum[lane]);
+        values[lane] = largest[lane] + ln::<L>(sum[lane]);
     }
     for lane in 0..LANES {
         if largest[lane].is_infinite() {
@@ -257,14 +260,14 @@ fn row_logsumexps<T: Real, const FMA: bool>(tile: &mut Tile<'_, T>) -> [f64; LAN
 }
 
 #[inline(always)]
-fn sums_of_exp<T: Real, const FMA: bool>(tile: &mut Tile<'_, T>, largest: [f64; LANES]) -> [f64; LANES] {
+fn sums_of_exp<T: Real, L: Level>(tile: &mut Tile<'_, T>, largest: [f64; LANES]) -> [f64; LANES] {
     let (mut sums, mut terms) = ([0.0; LANES], [0.0; BLOCK]);
     for start in (0..tile.len()).step_by(BLOCK) {
         let values = tile.block(start);
         let n = values.len().next_multiple_of(LANES);
         tile::by_lane(&mut terms, values, |lane, value| value.widen() - largest[lane]);
         terms[values.len()..n].fill(f64::NEG_INFINITY);
-        terms[..n].iter_mut().for_each(|term| *term = exp::<FMA>(*term));
+        terms[..n].iter_mut().for_each(|term| *term = exp::<L>(*term));
         lanes::add(&mut sums, &terms[..n]);
     }
     sums
@@ -272,14 +275,14 @@ fn sums_of_exp<T: Real, const FMA: bool>(tile: &mut Tile<'_, T>, largest: [f64; 
 
 /// The same in `f32`, but for the additions.
 #[inline(always)]
-fn single_sums_of_exp<T: Real, const FMA: bool>(tile: &mut Tile<'_, T>, largest: [f32; LANES]) -> [f64; LANES] {
+fn single_sums_of_exp<T: Real, L: Level>(tile: &mut Tile<'_, T>, largest: [f32; LANES]) -> [f64; LANES] {
     let (mut sums, mut terms) = ([0.0; LANES], [0.0; BLOCK]);
     for start in (0..tile.len()).step_by(BLOCK) {
         let values = tile.block(start);
         let n = values.len().next_multiple_of(LANES);
         tile::by_lane(&mut terms, values, |lane, value| value.single() - largest[lane]);
         terms[values.len()..n].fill(f32::NEG_INFINITY);
-        terms[..n].iter_mut().for_each(|term| *term = single::exp::<FMA>(*term));
+        terms[..n].iter_mut().for_each(|term| *term = single::exp::<L>(*term));
         lanes::add_single(&mut sums, &terms[..n]);
     }
     sums

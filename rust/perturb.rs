@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::error::unknown;
 use crate::random::Stream;
 use crate::rank::tau_b;
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Kernel, Level};
 use crate::{Error, threads};
 
 /// Sums closer than this, relative to the largest of their draw, are ties: they differ by rounding at most.
@@ -130,7 +130,7 @@ impl Kernel for Summarise<'_> {
     type Output = Summary;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Summary {
+    fn run<L: Level>(self) -> Summary {
         self.problem.summarise(self.draws)
     }
 }

@@ -1,7 +1,7 @@
 //! Ranks and rank correlations.
 
 use crate::lanes::{self, LANES};
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Kernel, Level};
 use crate::{Error, threads};
 
 /// Mean ranks, 1 for the smallest; equal values share the mean of their ranks. All NaN if a value is.
@@ -166,7 +166,7 @@ impl Kernel for RankProduct<'_> {
     type Output = f64;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> f64 {
+    fn run<L: Level>(self) -> f64 {
         let (mut xy, mut xx, mut yy) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
         let ((x, x_rest), (y, y_rest)) = (self.x.as_chunks::<LANES>(), self.y.as_chunks::<LANES>());
         for (x, y) in x.iter().zip(y) {

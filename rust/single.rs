@@ -4,6 +4,8 @@
 
 use std::f32::consts::LOG2_E;
 
+use crate::simd::Level;
+
 /// Natural logarithm of 2 in two parts; the first has 15 trailing zero bits, so whole multiples of it are exact.
 const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -33,15 +35,15 @@ const JS: [f32; 8] = [
 ];
 
 #[inline(always)]
-fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
+fn mul_add<L: Level>(a: f32, b: f32, c: f32) -> f32 {
+    if L::FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
 #[inline(always)]
-fn polynomial<const FMA: bool, const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
+fn polynomial<L: Level, const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
     let mut sum = coefficients[0];
     for i in 1..N {
-        sum = mul_add::<FMA>(sum, x, coefficients[i]);
+        sum = mul_add::<L>(sum, x, coefficients[i]);
     }
     sum
 }
@@ -55,20 +57,20 @@ struct Parts {
 
 impl Parts {
     #[inline(always)]
-    fn new<const FMA: bool>(x: f32) -> Self {
-        let shifted = mul_add::<FMA>(x, LOG2_E, ROUND);
+    fn new<L: Level>(x: f32) -> Self {
+        let shifted = mul_add::<L>(x, LOG2_E, ROUND);
         let n = shifted - ROUND;
-        let r = mul_add::<FMA>(-n, LN_2_LOW, mul_add::<FMA>(-n, LN_2_HIGH, x));
+        let r = mul_add::<L>(-n, LN_2_LOW, mul_add::<L>(-n, LN_2_HIGH, x));
         let power = f32::from_bits((shifted.to_bits() << EXPONENT_BITS).wrapping_add(ONE));
-        Self { power, r, excess: r * r * polynomial::<FMA, _>(&EXCESS, r) }
+        Self { power, r, excess: r * r * polynomial::<L, _>(&EXCESS, r) }
     }
 }
 
 /// `e^x` for `x <= 88`, and 0 below -87.
 #[inline(always)]
-pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
-    let Parts { power, r, excess } = Parts::new::<FMA>(x);
-    let value = mul_add::<FMA>(power, r + excess, power);
+pub(crate) fn exp<L: Level>(x: f32) -> f32 {
+    let Parts { power, r, excess } = Parts::new::<L>(x);
+    let value = mul_add::<L>(power, r + excess, power);
     if x < LOWEST { 0.0 } else { value }
 }
 
@@ -90,22 +92,22 @@ pub(crate) struct Gap {
 
 impl Gap {
     #[inline(always)]
-    pub(crate) fn new<const FMA: bool>(distance: f32) -> Self {
+    pub(crate) fn new<L: Level>(distance: f32) -> Self {
         let x = if -distance < LOWEST { LOWEST } else { -distance };
-        let Parts { power, r, excess } = Parts::new::<FMA>(x);
+        let Parts { power, r, excess } = Parts::new::<L>(x);
         let near = power == 1.0; // then r is -d itself, and z needs no difference
         let power = if -distance < LOWEST { 0.0 } else { power };
         let tail = r + excess;
-        let difference = mul_add::<FMA>(-power, tail, 1.0 - power);
+        let difference = mul_add::<L>(-power, tail, 1.0 - power);
         let of_larger = if near { excess } else { distance - difference };
-        Self { distance, smaller: mul_add::<FMA>(power, tail, power), difference, of_larger, near }
+        Self { distance, smaller: mul_add::<L>(power, tail, power), difference, of_larger, near }
     }
 
     /// `w ln w + 1 - w = z - w d`: the smaller's part.
     #[inline(always)]
-    pub(crate) fn of_smaller<const FMA: bool>(self) -> f32 {
-        let near = mul_add::<FMA>(self.difference, self.distance, -self.of_larger);
-        let far = mul_add::<FMA>(-self.smaller, self.distance, self.difference);
+    pub(crate) fn of_smaller<L: Level>(self) -> f32 {
+        let near = mul_add::<L>(self.difference, self.distance, -self.of_larger);
+        let far = mul_add::<L>(-self.smaller, self.distance, self.difference);
         if self.near { near } else { far }
     }
 
@@ -113,27 +115,28 @@ impl Gap {
     ///
     /// It is `z^2 f(z) - w (d - z)` with `f(z) = 1/2 - (2 - z) (ln(1 - z/2) + z/2) / z^2`, which hardly bends.
     #[inline(always)]
-    pub(crate) fn js<const FMA: bool>(self) -> f32 {
-        let curve = polynomial::<FMA, _>(&JS, self.difference);
-        mul_add::<FMA>(self.difference * self.difference, curve, -self.smaller * self.of_larger)
+    pub(crate) fn js<L: Level>(self) -> f32 {
+        let curve = polynomial::<L, _>(&JS, self.difference);
+        mul_add::<L>(self.difference * self.difference, curve, -self.smaller * self.of_larger)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::Baseline;
 
     fn assert_close(ours: f32, expected: f64, tolerance: f64, x: f64) {
         let error = (f64::from(ours) - expected).abs();
         assert!(error <= tolerance * expected.abs(), "{ours} is not {expected} at {x}: {}", error / expected);
     }
 
-    fn assert_agreement_with_double_precision<const FMA: bool>() {
+    fn assert_agreement_with_double_precision<L: Level>() {
         for i in 1..200_000 {
             let x = 80.0 * (f64::from(i) / 200_000.0).powi(4);
             let d = f64::from(x as f32);
-            assert_close(exp::<FMA>(-d as f32), (-d).exp(), 2e-7, d);
-            let gap = Gap::new::<FMA>(d as f32);
+            assert_close(exp::<L>(-d as f32), (-d).exp(), 2e-7, d);
+            let gap = Gap::new::<L>(d as f32);
             let (w, z) = ((-d).exp(), -(-d).exp_m1());
             // By their series where double precision has no digits left.
             let small = d < 1e-3;
@@ -143,27 +146,26 @@ mod tests {
             assert_close(gap.smaller, w, 2e-7, d);
             assert_close(gap.difference, z, 3e-7, d);
             assert_close(gap.of_larger, larger, 1.5e-6, d);
-            assert_close(gap.of_smaller::<FMA>(), smaller, 1.5e-6, d);
-            assert_close(gap.js::<FMA>(), js, 2e-6, d);
+            assert_close(gap.of_smaller::<L>(), smaller, 1.5e-6, d);
+            assert_close(gap.js::<L>(), js, 2e-6, d);
         }
     }
 
     #[test]
     fn errors_are_relative_to_each_part() {
-        assert_agreement_with_double_precision::<false>();
-        assert_agreement_with_double_precision::<true>();
+        assert_agreement_with_double_precision::<Baseline>();
     }
 
     #[test]
     fn edges_are_exact() {
-        assert_eq!((exp::<false>(0.0), exp::<false>(-1e30), exp::<true>(f32::MIN)), (1.0, 0.0, 0.0));
-        assert!(exp::<false>(f32::NAN).is_nan());
-        let (none, far) = (Gap::new::<false>(0.0), Gap::new::<false>(1e30));
+        assert_eq!((exp::<Baseline>(0.0), exp::<Baseline>(-1e30), exp::<Baseline>(f32::MIN)), (1.0, 0.0, 0.0));
+        assert!(exp::<Baseline>(f32::NAN).is_nan());
+        let (none, far) = (Gap::new::<Baseline>(0.0), Gap::new::<Baseline>(1e30));
         assert_eq!(
-            (none.difference, none.of_larger, none.of_smaller::<false>(), none.js::<false>()),
+            (none.difference, none.of_larger, none.of_smaller::<Baseline>(), none.js::<Baseline>()),
             (0.0, 0.0, 0.0, 0.0)
         );
-        assert_eq!((far.difference, far.of_larger, far.of_smaller::<false>()), (1.0, 1e30, 1.0));
-        assert!((far.js::<false>() - std::f32::consts::LN_2).abs() < 1e-7);
+        assert_eq!((far.difference, far.of_larger, far.of_smaller::<Baseline>()), (1.0, 1e30, 1.0));
+        assert!((far.js::<Baseline>() - std::f32::consts::LN_2).abs() < 1e-7);
     }
 }

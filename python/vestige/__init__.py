@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vestige.kernels import perturb_weights as perturb_weights
     from vestige.kernels import roc_auc as roc_auc
     from vestige.kernels import set_num_threads as set_num_threads
+    from vestige.kernels import simd_level as simd_level
     from vestige.kernels import spearman_rho as spearman_rho
     from vestige.kernels import spearman_rho_matrix as spearman_rho_matrix
     from vestige.kernels import token_log_probs as token_log_probs
@@ -49,6 +50,7 @@ _KERNELS = (
     "perturb_weights",
     "roc_auc",
     "set_num_threads",
+    "simd_level",
     "spearman_rho",
     "spearman_rho_matrix",
     "token_log_probs",

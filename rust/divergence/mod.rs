@@ -6,13 +6,14 @@
 mod narrow;
 mod wide;
 
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::str::FromStr;
 
 use crate::error::unknown;
 use crate::lanes::LANES;
 use crate::likelihood::shift_of;
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Kernel, Level};
 use crate::tile::{self, BLOCK, Tile};
 use crate::{Error, Real, Rows, threads};
 use narrow::Narrow;
@@ -99,8 +100,8 @@ impl<T: Real, const Q: bool, const JS: bool> Kernel for Pairs<'_, T, Q, JS> {
     type Output = Result<Vec<RowDivergences>, Error>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Self::Output {
-        let mut reader = Reader::<T, Q, JS, FMA>::new(self.p, self.q, self.space);
+    fn run<L: Level>(self) -> Self::Output {
+        let mut reader = Reader::<T, Q, JS, L>::new(self.p, self.q, self.space);
         let mut values = Vec::with_capacity(self.rows.len());
         for rows in tile::groups(self.rows, Tile::n_rows(&self.p)) {
             reader.append(rows, &mut values)?;
@@ -110,13 +111,14 @@ impl<T: Real, const Q: bool, const JS: bool> Kernel for Pairs<'_, T, Q, JS> {
 }
 
 /// Matching tiles of both tables, and buffers of the block that is being read.
-struct Reader<'a, T, const Q: bool, const JS: bool, const FMA: bool> {
+struct Reader<'a, T, const Q: bool, const JS: bool, L: Level> {
     p: Tile<'a, T>,
     q: Tile<'a, T>,
     shifts: Shifts,
     space: Space,
     wide: Wide,
     narrow: Narrow,
+    level: PhantomData<L>,
 }
 
 /// What to take off the values of each lane to make them logarithms of probabilities.
@@ -138,11 +140,11 @@ struct Sums {
     nans: [f64; LANES],
 }
 
-impl<'a, T: Real, const Q: bool, const JS: bool, const FMA: bool> Reader<'a, T, Q, JS, FMA> {
+impl<'a, T: Real, const Q: bool, const JS: bool, L: Level> Reader<'a, T, Q, JS, L> {
     #[inline(always)]
     fn new(p: Rows<'a, T>, q: Rows<'a, T>, space: Space) -> Self {
         let (wide, narrow) = (Wide::new(space), Narrow::new());
-        Self { p: Tile::new(p), q: Tile::new(q), shifts: Shifts::default(), space, wide, narrow }
+        Self { p: Tile::new(p), q: Tile::new(q), shifts: Shifts::default(), space, wide, narrow, level: PhantomData }
     }
 
     /// Errors and doubts are left to `f64`, which names the argument and the number.
@@ -150,8 +152,8 @@ impl<'a, T: Real, const Q: bool, const JS: bool, const FMA: bool> Reader<'a, T, 
     fn append(&mut self, rows: Range<usize>, values: &mut Vec<RowDivergences>) -> Result<(), Error> {
         self.p.go_to(&rows);
         self.q.go_to(&rows);
-        self.shifts.p = shift_of::<T, FMA>(&mut self.p, self.space);
-        self.shifts.q = shift_of::<T, FMA>(&mut self.q, self.space);
+        self.shifts.p = shift_of::<T, L>(&mut self.p, self.space);
+        self.shifts.q = shift_of::<T, L>(&mut self.q, self.space);
         let before = values.len();
         if T::IS_SINGLE && self.space != Space::Probs {
             let mut sums = self.pass::<true>();
@@ -190,14 +192,14 @@ impl<'a, T: Real, const Q: bool, const JS: bool, const FMA: bool> Reader<'a, T, 
         for start in (0..self.p.len()).step_by(BLOCK) {
             let (p, q) = (self.p.block(start), self.q.block(start));
             if !NARROW {
-                self.wide.add::<T, Q, JS, FMA>(p, q, &mut sums);
+                self.wide.add::<T, Q, JS, L>(p, q, &mut sums);
                 continue;
             }
-            let finite = self.narrow.read::<T, JS, FMA>(p, q, &self.shifts);
+            let finite = self.narrow.read::<T, JS, L>(p, q, &self.shifts);
             self.narrow.add_to::<JS>(&mut sums, &mut self.wide);
             if finite != [true; LANES] {
                 let mut exact = Sums::default();
-                self.wide.add::<T, true, JS, FMA>(p, q, &mut exact);
+                self.wide.add::<T, true, JS, L>(p, q, &mut exact);
                 sums.add_where(&exact, |lane| !finite[lane]);
             }
         }
@@ -305,7 +307,7 @@ mod tests {
         let (p, q) = (values(0.0), values(0.5));
         let rows = |x| Rows::new(x, 3, 333, 333).unwrap();
         let pairs = || Pairs::<f64, true, true> { p: rows(&p), q: rows(&q), space: Space::Logits, rows: 0..3 };
-        let (narrow, wide) = (pairs().run::<false>().unwrap(), simd::widest(pairs()).unwrap());
+        let (narrow, wide) = (pairs().run::<simd::Baseline>().unwrap(), simd::widest(pairs()).unwrap());
         for (a, b) in narrow.iter().zip(&wide) {
             for (a, b) in [(a.kl, b.kl), (a.js, b.js), (a.tv, b.tv)] {
                 assert!((a - b).abs() <= 1e-13 * a, "{a} is not {b}");

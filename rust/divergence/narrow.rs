@@ -7,6 +7,7 @@ use super::wide::Wide;
 use super::{Shifts, Sums};
 use crate::Real;
 use crate::lanes::{self, LANES};
+use crate::simd::Level;
 use crate::single::{Gap, exp};
 use crate::tile::BLOCK;
 
@@ -44,14 +45,14 @@ impl Narrow {
 
     /// Reads a block of both tables; in which lanes it could, which takes numbers that are all finite. The others add 0.
     #[inline(always)]
-    pub(super) fn read<T: Real, const JS: bool, const FMA: bool>(
+    pub(super) fn read<T: Real, const JS: bool, L: Level>(
         &mut self,
         p: &[T],
         q: &[T],
         shifts: &Shifts,
     ) -> [bool; LANES] {
         let n = self.read_logs(p, q, shifts);
-        self.compute::<JS, FMA>(n);
+        self.compute::<JS, L>(n);
         self.sums = self.terms.sums::<JS>(n);
         let finite = std::array::from_fn(|lane| (self.sums.tv[lane] + self.sums.balanced_kl[lane]).is_finite());
         if finite != [true; LANES] {
@@ -100,20 +101,20 @@ impl Narrow {
     }
 
     #[inline(always)]
-    fn compute<const JS: bool, const FMA: bool>(&mut self, n: usize) {
+    fn compute<const JS: bool, L: Level>(&mut self, n: usize) {
         let Terms { larger, surplus, tv, balanced_kl, js } = &mut self.terms;
         let (larger, surplus, tv) = (&mut larger[..n], &mut surplus[..n], &mut tv[..n]);
         let (balanced_kl, js) = (&mut balanced_kl[..n], &mut js[..n]);
         let (ratio, log) = (&self.ratio[..n], &self.larger[..n]);
         for i in 0..n {
-            let (prob, gap) = (exp::<FMA>(log[i]), Gap::new::<FMA>(ratio[i].abs()));
+            let (prob, gap) = (exp::<L>(log[i]), Gap::new::<L>(ratio[i].abs()));
             let difference = prob * gap.difference;
             larger[i] = prob;
             tv[i] = difference;
             surplus[i] = difference.copysign(ratio[i]);
-            balanced_kl[i] = prob * if ratio[i] < 0.0 { gap.of_smaller::<FMA>() } else { gap.of_larger };
+            balanced_kl[i] = prob * if ratio[i] < 0.0 { gap.of_smaller::<L>() } else { gap.of_larger };
             if JS {
-                js[i] = prob * gap.js::<FMA>();
+                js[i] = prob * gap.js::<L>();
             }
         }
         lanes::raise(&mut self.top, log);

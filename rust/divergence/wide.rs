@@ -5,6 +5,7 @@ use crate::Real;
 use crate::distribution::{Block, Space};
 use crate::lanes::{self, LANES};
 use crate::math::ln_1p;
+use crate::simd::Level;
 use crate::tile::BLOCK;
 
 /// Buffers of one block of both tables.
@@ -36,14 +37,9 @@ impl Wide {
 
     /// Adds a block of both tables. `Q`: whether the probabilities of `q` are needed; `JS`: whether that sum is.
     #[inline(always)]
-    pub(super) fn add<T: Real, const Q: bool, const JS: bool, const FMA: bool>(
-        &mut self,
-        p: &[T],
-        q: &[T],
-        sums: &mut Sums,
-    ) {
-        let n = self.p.read::<T, true, FMA>(p);
-        self.q.read::<T, Q, FMA>(q);
+    pub(super) fn add<T: Real, const Q: bool, const JS: bool, L: Level>(&mut self, p: &[T], q: &[T], sums: &mut Sums) {
+        let n = self.p.read::<T, true, L>(p);
+        self.q.read::<T, Q, L>(q);
         lanes::add(&mut sums.p, &self.p.prob[..n]);
         lanes::add(&mut sums.q, &self.q.prob[..n]);
         self.add_terms(&mut sums.nans, n, |p, q| if p.log.is_nan() | q.log.is_nan() { 1.0 } else { 0.0 });
@@ -52,7 +48,7 @@ impl Wide {
             self.add_terms(&mut sums.tv, n, |p, q| (p.prob - q.prob).abs());
         }
         if JS {
-            self.add_terms(&mut sums.js, n, js_term::<FMA>);
+            self.add_terms(&mut sums.js, n, js_term::<L>);
         }
     }
 
@@ -89,10 +85,10 @@ fn kl_term(p: Class, q: Class) -> f64 {
 
 /// `p ln(p / m) + q ln(q / m)`, written with the ratio `w` of the smaller to the larger so that equal classes give exactly 0.
 #[inline(always)]
-fn js_term<const FMA: bool>(p: Class, q: Class) -> f64 {
+fn js_term<L: Level>(p: Class, q: Class) -> f64 {
     let (large, small) = if p.prob > q.prob { (p.prob, q.prob) } else { (q.prob, p.prob) };
     let w = if large > 0.0 { small / large } else { 1.0 };
     let distance = (p.log - q.log).abs();
     let distance = if distance < 800.0 { distance } else { 800.0 }; // beyond that w is 0
-    large * (-(1.0 + w) * ln_1p::<FMA>(-0.5 * (1.0 - w)) - w * distance)
+    large * (-(1.0 + w) * ln_1p::<L>(-0.5 * (1.0 - w)) - w * distance)
 }

@@ -30,7 +30,7 @@ mod _rust {
     use super::release;
     use crate::perturb::{self, Law, Perturbation};
     use crate::resample::{self, Sample};
-    use crate::{divergence, likelihood, rank, threads, two_sample};
+    use crate::{divergence, likelihood, rank, simd, threads, two_sample};
 
     type Floats<'py> = Bound<'py, PyArray1<f64>>;
 
@@ -42,6 +42,11 @@ mod _rust {
     #[pyfunction]
     fn set_num_threads(n: usize) -> PyResult<()> {
         Ok(threads::set_num_threads(n)?)
+    }
+
+    #[pyfunction]
+    fn simd_level() -> PyResult<&'static str> {
+        Ok(simd::level()?.as_str())
     }
 
     #[pyfunction]

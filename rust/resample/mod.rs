@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use crate::error::unknown;
 use crate::random::{SHORT_INDEX, Stream, counter_of, draw_indices, key_of, philox_lanes};
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Kernel, Level};
 use crate::{Error, threads};
 use statistic::Prepared;
 
@@ -152,7 +152,7 @@ impl Kernel for Draw {
     type Output = Vec<Lanes<u32>>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Self::Output {
+    fn run<L: Level>(self) -> Self::Output {
         let mut counts = vec![[0; LANES]; self.n_units];
         if self.n_units <= SHORT_INDEX {
             self.side_by_side(&mut counts)

@@ -4,7 +4,7 @@ use std::array::from_fn;
 
 use super::{LANES, Lanes, Sample, Statistic};
 use crate::rank::{correlation, tau_b, tie_groups};
-use crate::simd::{self, Kernel};
+use crate::simd::{self, Kernel, Level};
 
 /// A statistic whose data are sorted and waiting for multiplicities.
 pub(super) enum Prepared {
@@ -77,7 +77,7 @@ impl Kernel for Evaluation<'_> {
     type Output = Lanes<f64>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Lanes<f64> {
+    fn run<L: Level>(self) -> Lanes<f64> {
         let counts = self.counts;
         match self.prepared {
             Prepared::Undefined => [f64::NAN; LANES],

@@ -1,6 +1,7 @@
 """Fast arithmetic on arrays: the only importer of the Rust module."""
 
 from vestige.kernels.divergence import divergences, js_divergence, kl_divergence, total_variation
+from vestige.kernels.levels import simd_level
 from vestige.kernels.likelihood import entropy, logsumexp, token_log_probs
 from vestige.kernels.perturb import WeightPerturbation, perturb_weights
 from vestige.kernels.rank import kendall_tau, kendall_tau_matrix, midranks, spearman_rho, spearman_rho_matrix
@@ -26,6 +27,7 @@ __all__ = [
     "resample_indices",
     "roc_auc",
     "set_num_threads",
+    "simd_level",
     "spearman_rho",
     "spearman_rho_matrix",
     "token_log_probs",
