@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vestige.evaluation import evaluate as evaluate
     from vestige.kernels import divergences as divergences
     from vestige.kernels import entropy as entropy
+    from vestige.kernels import joint_bootstrap as joint_bootstrap
     from vestige.kernels import js_divergence as js_divergence
     from vestige.kernels import kendall_tau as kendall_tau
     from vestige.kernels import kendall_tau_matrix as kendall_tau_matrix
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _KERNELS = (
     "divergences",
     "entropy",
+    "joint_bootstrap",
     "js_divergence",
     "kendall_tau",
     "kendall_tau_matrix",

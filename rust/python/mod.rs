@@ -29,6 +29,7 @@ mod _rust {
     use super::array::{self, FloatTable, Vector, columns, flat, slice, with_rows};
     use super::release;
     use crate::perturb::{self, Law, Perturbation};
+    use crate::resample::joint::{self, Keep, Metric, Moments, Table};
     use crate::resample::{self, Sample};
     use crate::{divergence, likelihood, rank, simd, threads, two_sample};
 
@@ -184,6 +185,80 @@ mod _rust {
         seed: u64,
     ) -> Bound<'py, PyArray1<i64>> {
         py.detach(|| resample::resample_indices(n_units, n_resamples, seed)).into_pyarray(py)
+    }
+
+    /// Values (row-major by model), unit of each row, number of the sample, whether higher is better.
+    type BorrowedMetric<'py> = (PyReadonlyArray2<'py, f64>, Vector<'py, u32>, usize, bool);
+
+    fn owned_metric((values, units, sample, higher_is_better): &BorrowedMetric<'_>) -> PyResult<Metric> {
+        let (values, units) = (flat(values)?.to_vec(), slice(units)?.to_vec());
+        Ok(Metric { values, units, sample: *sample, higher_is_better: *higher_is_better })
+    }
+
+    /// Observed values, means, deviations, numbers of undefined ones, replicates.
+    type MomentFields<'py> = (Floats<'py>, Floats<'py>, Floats<'py>, Counts<'py>, Floats<'py>);
+    type Counts<'py> = Bound<'py, PyArray1<i64>>;
+
+    fn moment_fields(py: Python<'_>, moments: Moments) -> MomentFields<'_> {
+        (
+            moments.observed.into_pyarray(py),
+            moments.mean.into_pyarray(py),
+            moments.sd.into_pyarray(py),
+            counts(py, moments.n_undefined),
+            moments.replicates.into_pyarray(py),
+        )
+    }
+
+    fn counts(py: Python<'_>, counts: Vec<u64>) -> Counts<'_> {
+        counts.into_iter().map(|n| n as i64).collect::<Vec<_>>().into_pyarray(py)
+    }
+
+    #[pyfunction]
+    #[expect(clippy::type_complexity, reason = "the wrapper in Python gives the fields their names")]
+    fn joint_bootstrap<'py>(
+        py: Python<'py>,
+        metrics: Vec<BorrowedMetric<'py>>,
+        n_models: usize,
+        n_units: Vec<usize>,
+        n_resamples: usize,
+        seed: u64,
+        keep: (bool, bool),
+    ) -> PyResult<(MomentFields<'py>, MomentFields<'py>, (Counts<'py>, Floats<'py>, Counts<'py>))> {
+        let metrics = metrics.iter().map(owned_metric).collect::<PyResult<_>>()?;
+        let (table, keep) = (Table { n_models, metrics, n_units }, Keep { means: keep.0, tau: keep.1 });
+        let result = py.detach(|| joint::joint_bootstrap(&table, n_resamples, seed, keep))?;
+        let ranks = (
+            counts(py, result.rank_counts),
+            result.first_counts.into_pyarray(py),
+            counts(py, result.n_unranked),
+        );
+        Ok((moment_fields(py, result.means), moment_fields(py, result.tau), ranks))
+    }
+
+    #[pyfunction]
+    fn difference_maxima<'py>(
+        py: Python<'py>,
+        metric: BorrowedMetric<'py>,
+        n_units: usize,
+        up: PyReadonlyArray2<'py, f64>,
+        down: PyReadonlyArray2<'py, f64>,
+        n_resamples: usize,
+        seed: u64,
+    ) -> PyResult<Floats<'py>> {
+        let (metric, factors) = (owned_metric(&metric)?, (flat(&up)?, flat(&down)?));
+        let maxima = py.detach(|| joint::difference_maxima(&metric, n_units, factors, n_resamples, seed))?;
+        Ok(maxima.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn replicate_maxima<'py>(
+        py: Python<'py>,
+        deviations: PyReadonlyArray2<'py, f64>,
+        up: PyReadonlyArray2<'py, f64>,
+        down: PyReadonlyArray2<'py, f64>,
+    ) -> PyResult<Floats<'py>> {
+        let (deviations, factors) = (flat(&deviations)?, (flat(&up)?, flat(&down)?));
+        Ok(py.detach(|| joint::replicate_maxima(deviations, factors))?.into_pyarray(py))
     }
 
     /// Fields of a `WeightPerturbation`, in the order of their declaration.

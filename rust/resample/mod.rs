@@ -3,6 +3,7 @@
 //! A resample is a multiplicity for each unit (a row, or a cluster of rows). Sixteen resamples are worked on side by
 //! side, so every statistic has one control flow for all of them. Resample `i` draws from stream `i` of the seed.
 
+pub mod joint;
 mod statistic;
 
 use std::str::FromStr;

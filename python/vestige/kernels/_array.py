@@ -75,6 +75,13 @@ def matrix(x: ArrayLike, name: str, axes: str) -> NDArray[np.float64]:
     return values
 
 
+def array(x: ArrayLike, name: str) -> NDArray[np.float64]:
+    """A float64 array of any rank with at least one element."""
+    values = _float64(x, name)
+    _refuse_empty(values, name)
+    return values
+
+
 def integers(x: ArrayLike, name: str) -> NDArray[np.int64]:
     """A 1-d int64 array; a single number is one element."""
     values = np.atleast_1d(to_numpy(x, name))
