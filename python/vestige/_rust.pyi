@@ -4,9 +4,11 @@ from _typeshed import Incomplete, SupportsGetItem
 
 __all__ = [
     "bootstrap_replicates",
+    "difference_maxima",
     "divergences",
     "entropy",
     "jackknife_values",
+    "joint_bootstrap",
     "kendall_tau",
     "kendall_tau_matrix",
     "ks_statistic",
@@ -14,6 +16,7 @@ __all__ = [
     "midranks",
     "num_threads",
     "perturb_weights",
+    "replicate_maxima",
     "resample_indices",
     "roc_auc",
     "set_num_threads",
@@ -29,6 +32,14 @@ def bootstrap_replicates(
     n_resamples: SupportsIndex,
     seed: SupportsIndex,
 ) -> Incomplete: ...
+def difference_maxima(
+    metric: tuple[Incomplete, Incomplete, SupportsIndex, bool],
+    n_units: SupportsIndex,
+    up: Incomplete,
+    down: Incomplete,
+    n_resamples: SupportsIndex,
+    seed: SupportsIndex,
+) -> Incomplete: ...
 def divergences(
     p: Incomplete, q: Incomplete, kinds: SupportsGetItem[int, str], space: str, dtype: str
 ) -> list[Incomplete]: ...
@@ -36,6 +47,18 @@ def entropy(p: Incomplete, space: str, dtype: str) -> Incomplete: ...
 def jackknife_values(
     samples: SupportsGetItem[int, tuple[SupportsGetItem[int, Incomplete], Incomplete, SupportsIndex]], statistic: str
 ) -> list[Incomplete]: ...
+def joint_bootstrap(
+    metrics: SupportsGetItem[int, tuple[Incomplete, Incomplete, SupportsIndex, bool]],
+    n_models: SupportsIndex,
+    n_units: SupportsGetItem[int, SupportsIndex],
+    n_resamples: SupportsIndex,
+    seed: SupportsIndex,
+    keep: tuple[bool, bool],
+) -> tuple[
+    tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete],
+    tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete],
+    tuple[Incomplete, Incomplete, Incomplete],
+]: ...
 def kendall_tau(x: Incomplete, y: Incomplete) -> float: ...
 def kendall_tau_matrix(columns: Incomplete) -> Incomplete: ...
 def ks_statistic(x: Incomplete, y: Incomplete) -> float: ...
@@ -51,6 +74,7 @@ def perturb_weights(
     return_draws: bool,
     seed: SupportsIndex,
 ) -> tuple[float, float, int, Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]: ...
+def replicate_maxima(deviations: Incomplete, up: Incomplete, down: Incomplete) -> Incomplete: ...
 def resample_indices(n_units: SupportsIndex, n_resamples: SupportsIndex, seed: SupportsIndex) -> Incomplete: ...
 def roc_auc(positive: Incomplete, negative: Incomplete) -> float: ...
 def set_num_threads(n: SupportsIndex) -> None: ...

@@ -227,11 +227,8 @@ mod _rust {
         let metrics = metrics.iter().map(owned_metric).collect::<PyResult<_>>()?;
         let (table, keep) = (Table { n_models, metrics, n_units }, Keep { means: keep.0, tau: keep.1 });
         let result = py.detach(|| joint::joint_bootstrap(&table, n_resamples, seed, keep))?;
-        let ranks = (
-            counts(py, result.rank_counts),
-            result.first_counts.into_pyarray(py),
-            counts(py, result.n_unranked),
-        );
+        let ranks =
+            (counts(py, result.rank_counts), result.first_counts.into_pyarray(py), counts(py, result.n_unranked));
         Ok((moment_fields(py, result.means), moment_fields(py, result.tau), ranks))
     }
 
