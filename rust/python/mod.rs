@@ -214,7 +214,6 @@ mod _rust {
     }
 
     #[pyfunction]
-    #[expect(clippy::type_complexity, reason = "the wrapper in Python gives the fields their names")]
     fn joint_bootstrap<'py>(
         py: Python<'py>,
         metrics: Vec<BorrowedMetric<'py>>,

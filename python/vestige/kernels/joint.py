@@ -126,11 +126,11 @@ def joint_bootstrap(
     n_units, metrics = _metrics(tables, names, _clusters(clusters, n_metrics), _flags(higher_is_better, n_metrics))
     n_resamples = count(n_resamples, "n_resamples")
     keep = (bool(return_replicates), bool(return_tau_replicates))
-    means, tau, (rank_counts, first_counts, n_unranked) = _rust.joint_bootstrap(
+    means, between, (rank_counts, first_counts, n_unranked) = _rust.joint_bootstrap(
         metrics, n_models, n_units, n_resamples, seed_of(seed), keep
     )
     observed, mean, sd, n_undefined, replicates = (field.reshape(-1, n_models, n_metrics) for field in means)
-    tau, tau_mean, tau_sd, tau_n_undefined, tau_replicates = (_square(field, n_metrics) for field in tau)
+    tau, tau_mean, tau_sd, tau_n_undefined, tau_replicates = (_square(field, n_metrics) for field in between)
     ranked = np.where(n_unranked < n_resamples, n_resamples - n_unranked, np.nan)
     return JointBootstrap(
         n_resamples=n_resamples,
