@@ -13,9 +13,13 @@ pub mod rank;
 pub mod real;
 pub mod resample;
 pub mod rows;
+#[allow(dead_code)]
+pub mod table;
 pub mod threads;
 pub mod two_sample;
 
+#[allow(dead_code)] // until kernels use it
+mod chunk;
 mod exponential;
 mod lanes;
 mod math;
@@ -28,3 +32,4 @@ mod tile;
 pub use error::Error;
 pub use real::Real;
 pub use rows::Rows;
+pub use table::Table;

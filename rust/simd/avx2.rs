@@ -122,6 +122,16 @@ impl Register for Eight {
     }
 
     #[inline(always)]
+    fn both(a: __m256, b: __m256) -> __m256 {
+        intrinsics!(_mm256_and_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn any(mask: __m256) -> bool {
+        intrinsics!(_mm256_movemask_ps(mask)) != 0
+    }
+
+    #[inline(always)]
     fn times_two_to(self, _n: Self, power: Self) -> Self {
         Self(intrinsics!({
             let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(power.0));

@@ -113,6 +113,16 @@ impl Register for [f32; WIDTH] {
     }
 
     #[inline(always)]
+    fn both(a: [bool; WIDTH], b: [bool; WIDTH]) -> [bool; WIDTH] {
+        each!(i => a[i] & b[i])
+    }
+
+    #[inline(always)]
+    fn any(mask: [bool; WIDTH]) -> bool {
+        mask[0] | mask[1] | mask[2] | mask[3]
+    }
+
+    #[inline(always)]
     fn times_two_to(self, _n: Self, power: Self) -> Self {
         each!(i => f32::from_bits(self[i].to_bits().wrapping_add(power[i].to_bits() << 23)))
     }

@@ -4,6 +4,7 @@
 //! instructions; arithmetic in `f32` goes through [`Singles`], whose operations name them.
 
 mod baseline;
+mod half;
 mod register;
 
 #[cfg(target_arch = "x86_64")]
@@ -13,6 +14,7 @@ use std::sync::OnceLock;
 
 use crate::Error;
 pub(crate) use baseline::Baseline;
+pub(crate) use half::widen_halves;
 
 /// Numbers that are computed with at once, at every level: two registers of AVX2, one of AVX-512, four of SSE2 or NEON.
 pub(crate) const LANES: usize = 16;
@@ -80,6 +82,12 @@ pub(crate) trait Singles: Copy {
 
     /// 0 where the mask is true, else `self`.
     fn zero_where(self, mask: Self::Mask) -> Self;
+
+    /// Where both masks are true.
+    fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+
+    /// Whether the mask is true anywhere.
+    fn any(mask: Self::Mask) -> bool;
 
     /// `self * 2^n`, where the whole number `n` stands in the lowest bits of `power`, and also in `n`. The result is a
     /// normal number.
@@ -214,6 +222,9 @@ mod tests {
                 L::Singles::select(x.below(y), x, y),
                 L::Singles::select(x.equals(x), one, n),
                 one.zero_where(x.below(y)),
+                one.zero_where(L::Singles::both(x.below(n), n.zero_where(x.equals(x)).below(n))),
+                L::Singles::splat(if L::Singles::any(x.below(y)) { 1.0 } else { 0.0 }),
+                L::Singles::splat(if L::Singles::any(x.below(x)) { 1.0 } else { 0.0 }),
                 x.times_two_to(n, power),
                 L::Singles::load(&sums.map(|sum| sum as f32)),
             ]

@@ -25,6 +25,8 @@ pub(crate) trait Register: Copy {
     fn equals(self, other: Self) -> Self::Mask;
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
     fn zero_where(self, mask: Self::Mask) -> Self;
+    fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    fn any(mask: Self::Mask) -> bool;
     fn times_two_to(self, n: Self, power: Self) -> Self;
     fn add_to(self, sums: &mut [f64; LANES], i: usize);
 }
@@ -67,6 +69,16 @@ macro_rules! singles {
             #[inline(always)]
             fn zero_where(self, mask: Self::Mask) -> Self {
                 [$(self[$i].zero_where(mask[$i])),+]
+            }
+
+            #[inline(always)]
+            fn both(a: Self::Mask, b: Self::Mask) -> Self::Mask {
+                [$(R::both(a[$i], b[$i])),+]
+            }
+
+            #[inline(always)]
+            fn any(mask: Self::Mask) -> bool {
+                $(R::any(mask[$i]))|+
             }
 
             #[inline(always)]

@@ -1,0 +1,115 @@
+//! Rows of a table in chunks of sixteen numbers: a long row fills chunks, and sixteen short ones take one lane each.
+
+use std::ops::Range;
+
+use crate::simd::LANES;
+use crate::table::{Float, Table};
+
+/// Chunks that are computed together: a few buffers of this size stay in the first-level cache.
+pub(crate) const BLOCK: usize = 32;
+
+/// Chunks of a row after which sums start anew, to be merged in order: so that threads can share a long row.
+pub(crate) const SEGMENT: usize = 256 * BLOCK;
+
+/// Classes up to which rows share chunks: a row of its own would leave most lanes of one empty.
+const SHORT: usize = 64;
+
+/// Room for a block.
+pub(crate) type Buffer<F> = [[F; LANES]; BLOCK];
+
+/// The rows that are read together. What is added up in a lane belongs to one row: see [`Tile::over_row`].
+pub(crate) struct Tile<'a, F> {
+    table: Table<'a>,
+    first_row: usize,
+    /// Short rows, a chunk for each class.
+    staged: Vec<[F; LANES]>,
+}
+
+impl<'a, F: Float> Tile<'a, F> {
+    pub(crate) fn new(table: Table<'a>) -> Self {
+        let n_staged = if is_short(&table) { table.n_classes() } else { 0 };
+        Self { table, first_row: 0, staged: vec![[F::ZERO; LANES]; n_staged] }
+    }
+
+    /// Goes to these rows; lanes without one repeat the last.
+    pub(crate) fn go_to(&mut self, rows: &Range<usize>) {
+        self.first_row = rows.start;
+        if self.is_short() {
+            let mut line = [F::ZERO; SHORT];
+            let line = &mut line[..self.table.n_classes()];
+            for lane in 0..LANES {
+                F::read(&self.table, (rows.start + lane).min(rows.end - 1), 0, line);
+                for (chunk, value) in self.staged.iter_mut().zip(&*line) {
+                    chunk[lane] = *value;
+                }
+            }
+        }
+    }
+
+    /// Whether the tile holds a row for each lane.
+    pub(crate) fn is_short(&self) -> bool {
+        is_short(&self.table)
+    }
+
+    /// Number of chunks, the last of which may have to be filled up.
+    pub(crate) fn n_chunks(&self) -> usize {
+        if self.is_short() { self.staged.len() } else { self.table.n_classes().div_ceil(LANES) }
+    }
+
+    /// At most [`BLOCK`] chunks. A row's end is filled up with `padding`.
+    #[inline(always)]
+    pub(crate) fn block<'b>(&'b self, chunks: Range<usize>, padding: F, buffer: &'b mut Buffer<F>) -> &'b [[F; LANES]] {
+        if !self.staged.is_empty() {
+            return &self.staged[chunks];
+        }
+        let (start, end) = (chunks.start * LANES, chunks.end * LANES);
+        if end <= self.table.n_classes() {
+            if let Some(row) = F::borrow(&self.table, self.first_row) {
+                return row[start..end].as_chunks::<LANES>().0;
+            }
+            F::read(&self.table, self.first_row, start, &mut buffer.as_flattened_mut()[..end - start]);
+        } else {
+            let (values, rest) = buffer.as_flattened_mut().split_at_mut(self.table.n_classes() - start);
+            F::read(&self.table, self.first_row, start, values);
+            rest[..end - self.table.n_classes()].fill(padding);
+        }
+        &buffer[..chunks.len()]
+    }
+
+    /// Sums of lanes as the sums of each lane's row.
+    pub(crate) fn over_row(&self, sums: &[f64; LANES]) -> [f64; LANES] {
+        if self.is_short() { *sums } else { [total(sums); LANES] }
+    }
+
+    /// Maxima of lanes as the maxima of each lane's row.
+    pub(crate) fn largest_of_row(&self, maxima: &[f64; LANES]) -> [f64; LANES] {
+        if self.is_short() { *maxima } else { [maxima.iter().copied().fold(f64::NEG_INFINITY, f64::max); LANES] }
+    }
+}
+
+fn is_short(table: &Table<'_>) -> bool {
+    table.n_classes() <= SHORT
+}
+
+/// Number of rows that a tile of this table holds.
+pub(crate) fn rows_of_tile(table: &Table<'_>) -> usize {
+    if is_short(table) { LANES } else { 1 }
+}
+
+/// Blocks of these chunks.
+#[inline(always)]
+pub(crate) fn blocks(chunks: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = chunks.end;
+    chunks.step_by(BLOCK).map(move |start| start..end.min(start + BLOCK))
+}
+
+/// Sum of the lanes.
+pub(crate) fn total(lanes: &[f64; LANES]) -> f64 {
+    let mut sums = *lanes;
+    for width in [8, 4, 2, 1] {
+        for lane in 0..width {
+            sums[lane] += sums[lane + width];
+        }
+    }
+    sums[0]
+}
