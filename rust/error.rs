@@ -87,6 +87,43 @@ pub enum Error {
         /// Levels that it has.
         available: String,
     },
+    /// An offset that does not start at 0, falls, or is not the number of values at the end.
+    Offsets {
+        /// Its index.
+        index: usize,
+        /// The offset.
+        seen: i64,
+        /// Number of values that the offsets cut.
+        n_values: usize,
+    },
+    /// A share that is not above 0 and at most 1.
+    Share {
+        /// Name of the argument.
+        argument: &'static str,
+        /// What was passed.
+        seen: f64,
+    },
+    /// A group outside `0..n_groups`.
+    GroupOutOfRange {
+        /// Row that holds it.
+        row: usize,
+        /// The group.
+        group: i64,
+        /// Number of groups.
+        n_groups: usize,
+    },
+    /// More groups than there is memory for.
+    GroupCount {
+        /// Number of groups.
+        n_groups: usize,
+    },
+    /// A weight below 0.
+    NegativeWeight {
+        /// Row that holds it.
+        row: usize,
+        /// The weight.
+        weight: f64,
+    },
     /// A number of threads that is not a positive integer.
     ThreadCount {
         /// What was passed.
@@ -136,6 +173,22 @@ impl fmt::Display for Error {
                 f,
                 "VESTIGE_SIMD must be a level that this CPU has ({available}), but it is {seen:?}; change it or unset it"
             ),
+            Self::Offsets { index, seen, n_values } => write!(
+                f,
+                "`offsets` must rise from 0 to the number of values ({n_values}), but offsets[{index}] is {seen}"
+            ),
+            Self::Share { argument, seen } => {
+                write!(f, "`{argument}` must be a share above 0 and at most 1, but it is {seen}")
+            }
+            Self::GroupOutOfRange { row, group, n_groups } => {
+                write!(f, "`groups` must lie in 0..{n_groups}, but row {row} holds {group}")
+            }
+            Self::GroupCount { n_groups } => {
+                write!(f, "`groups` must be codes from 0 upwards, but there is no memory for {n_groups} of them")
+            }
+            Self::NegativeWeight { row, weight } => {
+                write!(f, "`weights` must not be below 0, but row {row} holds {weight}")
+            }
             Self::ThreadCount { seen } => {
                 write!(f, "the number of threads must be a positive integer, but it is {seen}")
             }

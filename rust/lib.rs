@@ -6,8 +6,10 @@
 pub mod distribution;
 pub mod divergence;
 pub mod error;
+pub mod group;
 pub mod likelihood;
 pub mod perturb;
+pub mod ragged;
 pub mod random;
 pub mod rank;
 pub mod real;
@@ -15,6 +17,7 @@ pub mod resample;
 pub mod rows;
 #[allow(dead_code)]
 pub mod table;
+pub mod sequence;
 pub mod threads;
 pub mod two_sample;
 
@@ -30,6 +33,7 @@ mod single;
 mod tile;
 
 pub use error::Error;
+pub use ragged::Ragged;
 pub use real::Real;
 pub use rows::Rows;
 pub use table::Table;

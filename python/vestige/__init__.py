@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from vestige.evaluation import evaluate as evaluate
     from vestige.kernels import divergences as divergences
     from vestige.kernels import entropy as entropy
+    from vestige.kernels import exact_memorization as exact_memorization
+    from vestige.kernels import extraction_strength as extraction_strength
+    from vestige.kernels import group_mean as group_mean
+    from vestige.kernels import group_sum as group_sum
     from vestige.kernels import joint_bootstrap as joint_bootstrap
     from vestige.kernels import js_divergence as js_divergence
     from vestige.kernels import kendall_tau as kendall_tau
@@ -22,8 +26,15 @@ if TYPE_CHECKING:
     from vestige.kernels import ks_statistic as ks_statistic
     from vestige.kernels import logsumexp as logsumexp
     from vestige.kernels import midranks as midranks
+    from vestige.kernels import min_k as min_k
+    from vestige.kernels import min_k_plus_plus as min_k_plus_plus
+    from vestige.kernels import perplexity as perplexity
     from vestige.kernels import perturb_weights as perturb_weights
+    from vestige.kernels import ragged as ragged
     from vestige.kernels import roc_auc as roc_auc
+    from vestige.kernels import sequence_mean as sequence_mean
+    from vestige.kernels import sequence_nll as sequence_nll
+    from vestige.kernels import sequence_sum as sequence_sum
     from vestige.kernels import set_num_threads as set_num_threads
     from vestige.kernels import simd_level as simd_level
     from vestige.kernels import spearman_rho as spearman_rho
@@ -42,6 +53,10 @@ _KERNELS = (
     "divergences",
     "entropy",
     "joint_bootstrap",
+    "exact_memorization",
+    "extraction_strength",
+    "group_mean",
+    "group_sum",
     "js_divergence",
     "kendall_tau",
     "kendall_tau_matrix",
@@ -49,8 +64,15 @@ _KERNELS = (
     "ks_statistic",
     "logsumexp",
     "midranks",
+    "min_k",
+    "min_k_plus_plus",
+    "perplexity",
     "perturb_weights",
+    "ragged",
     "roc_auc",
+    "sequence_mean",
+    "sequence_nll",
+    "sequence_sum",
     "set_num_threads",
     "simd_level",
     "spearman_rho",

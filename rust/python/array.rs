@@ -40,8 +40,28 @@ macro_rules! with_rows {
 }
 pub(super) use with_rows;
 
+/// A vector of one of the two number formats that need no conversion.
+#[derive(FromPyObject)]
+pub(super) enum FloatVector<'py> {
+    Float32(Vector<'py, f32>),
+    Float64(Vector<'py, f64>),
+}
+
+/// Runs `body` with each vector as a slice of its number format.
+macro_rules! with_values {
+    ($($vector:ident),+ => $body:expr) => {
+        match ($(&$vector,)+) {
+            ($(FloatVector::Float32($vector),)+) => { $(let $vector = slice($vector)?;)+ $body }
+            ($(FloatVector::Float64($vector),)+) => { $(let $vector = slice($vector)?;)+ $body }
+            #[allow(unreachable_patterns)] // one vector alone always has one format
+            _ => Err(array::mixed_formats()),
+        }
+    };
+}
+pub(super) use with_values;
+
 pub(super) fn mixed_formats() -> PyErr {
-    pyo3::exceptions::PyTypeError::new_err("the tables must have one dtype")
+    pyo3::exceptions::PyTypeError::new_err("the arrays must have one dtype")
 }
 
 /// The elements of a table, and how far its rows lie apart.

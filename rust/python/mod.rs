@@ -26,12 +26,13 @@ mod _rust {
     use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
     use pyo3::prelude::*;
 
-    use super::array::{self, FloatTable, Vector, columns, flat, slice, with_rows};
+    use super::array::{self, FloatTable, FloatVector, Vector, columns, flat, slice, with_rows, with_values};
     use super::release;
+    use crate::group::{self, Reduction, Weighted};
     use crate::perturb::{self, Law, Perturbation};
     use crate::resample::joint::{self, Keep, Metric, Moments, Table};
     use crate::resample::{self, Sample};
-    use crate::{divergence, likelihood, rank, simd, threads, two_sample};
+    use crate::{Ragged, divergence, likelihood, rank, sequence, simd, threads, two_sample};
 
     type Floats<'py> = Bound<'py, PyArray1<f64>>;
 
@@ -98,6 +99,116 @@ mod _rust {
             Ok::<_, PyErr>(release(py, p.n_rows() * p.n_classes(), || likelihood::entropy(p, space))?)
         })?;
         Ok(values.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn sequence_totals<'py>(
+        py: Python<'py>,
+        values: FloatVector<'py>,
+        offsets: Vector<'py, i64>,
+        reduction: &str,
+    ) -> PyResult<Floats<'py>> {
+        let (reduction, offsets) = (reduction.parse()?, slice(&offsets)?);
+        let totals = with_values!(values => {
+            let sequences = Ragged::new(values, offsets)?;
+            Ok::<_, PyErr>(release(py, values.len() + offsets.len(), || match reduction {
+                Reduction::Sum => sequence::sums(sequences),
+                Reduction::Mean => sequence::means(sequences),
+            }))
+        })?;
+        Ok(totals.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn min_k<'py>(
+        py: Python<'py>,
+        token_log_probs: FloatVector<'py>,
+        offsets: Vector<'py, i64>,
+        k: f64,
+    ) -> PyResult<Floats<'py>> {
+        let offsets = slice(&offsets)?;
+        let means = with_values!(token_log_probs => {
+            let sequences = Ragged::new(token_log_probs, offsets)?;
+            Ok::<_, PyErr>(release(py, token_log_probs.len(), || sequence::lowest_means(sequences, k))?)
+        })?;
+        Ok(means.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn min_k_plus_plus<'py>(
+        py: Python<'py>,
+        token_log_probs: FloatVector<'py>,
+        means: FloatVector<'py>,
+        variances: FloatVector<'py>,
+        offsets: Vector<'py, i64>,
+        k: f64,
+    ) -> PyResult<Floats<'py>> {
+        let offsets = slice(&offsets)?;
+        let means = with_values!(token_log_probs, means, variances => {
+            let sequences = Ragged::new(token_log_probs, offsets)?;
+            Ok(release(py, means.len(), || sequence::standardised_lowest_means(sequences, means, variances, k))?)
+        })?;
+        Ok(means.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn extraction_strength<'py>(
+        py: Python<'py>,
+        hits: Vector<'py, i8>,
+        offsets: Vector<'py, i64>,
+        floor: &str,
+    ) -> PyResult<Floats<'py>> {
+        let (sequences, floor) = (Ragged::new(slice(&hits)?, slice(&offsets)?)?, floor.parse()?);
+        Ok(release(py, hits.as_array().len(), || sequence::extraction_strengths(sequences, floor)).into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn exact_memorization<'py>(
+        py: Python<'py>,
+        hits: Vector<'py, i8>,
+        offsets: Vector<'py, i64>,
+    ) -> PyResult<Floats<'py>> {
+        let sequences = Ragged::new(slice(&hits)?, slice(&offsets)?)?;
+        Ok(release(py, hits.as_array().len(), || sequence::hit_shares(sequences)).into_pyarray(py))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (values, weights, mask, codes, n_groups, reduction))]
+    fn reduce_groups<'py>(
+        py: Python<'py>,
+        values: FloatVector<'py>,
+        weights: Option<Vector<'py, f64>>,
+        mask: Option<Vector<'py, bool>>,
+        codes: Vector<'py, i64>,
+        n_groups: usize,
+        reduction: &str,
+    ) -> PyResult<Floats<'py>> {
+        let (weights, mask) = (weights.as_ref().map(slice).transpose()?, mask.as_ref().map(slice).transpose()?);
+        let (codes, reduction) = (slice(&codes)?, reduction.parse()?);
+        let groups = with_values!(values => {
+            let rows = Weighted::new(values, weights, mask)?;
+            Ok::<_, PyErr>(release(py, values.len(), || group::reduce_groups(rows, codes, n_groups, reduction))?)
+        })?;
+        Ok(groups.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (values, weights, mask, offsets, reduction))]
+    fn reduce_sequences<'py>(
+        py: Python<'py>,
+        values: FloatVector<'py>,
+        weights: Option<Vector<'py, f64>>,
+        mask: Option<Vector<'py, bool>>,
+        offsets: Vector<'py, i64>,
+        reduction: &str,
+    ) -> PyResult<Floats<'py>> {
+        let (weights, mask) = (weights.as_ref().map(slice).transpose()?, mask.as_ref().map(slice).transpose()?);
+        let (offsets, reduction) = (slice(&offsets)?, reduction.parse()?);
+        let sequences = with_values!(values => {
+            let rows = Weighted::new(values, weights, mask)?;
+            Ok::<_, PyErr>(release(py, values.len(), || group::reduce_sequences(rows, offsets, reduction))?)
+        })?;
+        Ok(sequences.into_pyarray(py))
     }
 
     #[pyfunction]

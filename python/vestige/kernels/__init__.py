@@ -1,12 +1,22 @@
 """Fast arithmetic on arrays: the only importer of the Rust module."""
 
 from vestige.kernels.divergence import divergences, js_divergence, kl_divergence, total_variation
+from vestige.kernels.group import group_mean, group_sum, sequence_mean, sequence_sum
 from vestige.kernels.joint import JointBootstrap, joint_bootstrap
 from vestige.kernels.levels import simd_level
 from vestige.kernels.likelihood import entropy, logsumexp, token_log_probs
 from vestige.kernels.perturb import WeightPerturbation, perturb_weights
 from vestige.kernels.rank import kendall_tau, kendall_tau_matrix, midranks, spearman_rho, spearman_rho_matrix
 from vestige.kernels.resample import bootstrap_replicates, jackknife_values, resample_indices
+from vestige.kernels.sequence import (
+    exact_memorization,
+    extraction_strength,
+    min_k,
+    min_k_plus_plus,
+    perplexity,
+    ragged,
+    sequence_nll,
+)
 from vestige.kernels.threads import num_threads, set_num_threads
 from vestige.kernels.two_sample import ks_statistic, roc_auc
 
@@ -16,6 +26,10 @@ __all__ = [
     "bootstrap_replicates",
     "divergences",
     "entropy",
+    "exact_memorization",
+    "extraction_strength",
+    "group_mean",
+    "group_sum",
     "jackknife_values",
     "joint_bootstrap",
     "js_divergence",
@@ -25,10 +39,17 @@ __all__ = [
     "ks_statistic",
     "logsumexp",
     "midranks",
+    "min_k",
+    "min_k_plus_plus",
     "num_threads",
+    "perplexity",
     "perturb_weights",
+    "ragged",
     "resample_indices",
     "roc_auc",
+    "sequence_mean",
+    "sequence_nll",
+    "sequence_sum",
     "set_num_threads",
     "simd_level",
     "spearman_rho",

@@ -165,3 +165,32 @@ def _side_by_side(values: NDArray[Any]) -> NDArray[Any]:
 def _refuse_empty(values: NDArray[Any], name: str) -> None:
     if values.size == 0:
         raise ValueError(f"`{name}` must hold at least one element, but its shape is {values.shape}")
+
+
+def values_of(x: ArrayLike, name: str) -> NDArray[Any]:
+    """A 1-d float32 or float64 array without gaps, which may be empty; other numbers become float64."""
+    values = to_numpy(x, name)
+    values = np.ascontiguousarray(values if values.dtype == np.float32 else _float64(values, name))
+    if values.ndim != 1:
+        raise ValueError(f"`{name}` must have shape (n,), but its shape is {values.shape}")
+    return values
+
+
+def offsets_of(x: ArrayLike, n_values: int, name: str) -> NDArray[np.int64]:
+    """Where sequences begin in a vector of `n_values`, and its end; Rust checks that they rise."""
+    offsets = integers(x, "offsets")
+    if offsets.size < 2:
+        raise ValueError("`offsets` must hold at least a start and an end, shape (n_sequences + 1,), but it holds 1")
+    if offsets[-1] != n_values:
+        raise ValueError(f"`offsets` must end at the length of `{name}`, but end at {offsets[-1]} and not {n_values}")
+    return offsets
+
+
+def flags(x: ArrayLike, name: str) -> NDArray[np.bool_]:
+    """A 1-d array of booleans."""
+    values = to_numpy(x, name)
+    if values.dtype != np.bool_:
+        raise TypeError(f"`{name}` must hold booleans, but its dtype is {values.dtype}; use {name}.astype(bool)")
+    if values.ndim != 1:
+        raise ValueError(f"`{name}` must have shape (n,), but its shape is {values.shape}")
+    return np.ascontiguousarray(values)
