@@ -165,7 +165,7 @@ def min_k_plus_plus(
     if len({array.dtype for array in values.values()}) != 1:
         values = {name: array.astype(np.float64) for name, array in values.items()}
     ends = offsets_of(offsets, sizes["means"], "token_log_probs")
-    return _rust.min_k_plus_plus(*values.values(), ends, float(k))
+    return _rust.min_k_plus_plus(values["token_log_probs"], values["means"], values["variances"], ends, float(k))
 
 
 def extraction_strength(
