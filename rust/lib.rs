@@ -15,9 +15,9 @@ pub mod rank;
 pub mod real;
 pub mod resample;
 pub mod rows;
+pub mod sequence;
 #[allow(dead_code)]
 pub mod table;
-pub mod sequence;
 pub mod threads;
 pub mod two_sample;
 
