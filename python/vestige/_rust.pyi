@@ -1,4 +1,4 @@
-from typing import SupportsIndex
+from typing import SupportsFloat, SupportsIndex
 
 from _typeshed import Incomplete, SupportsGetItem
 
@@ -34,8 +34,11 @@ __all__ = [
 ]
 
 def bootstrap_replicates(
-    samples: SupportsGetItem[int, tuple[SupportsGetItem[int, Incomplete], Incomplete, SupportsIndex]],
+    samples: SupportsGetItem[
+        int, tuple[SupportsGetItem[int, Incomplete], Incomplete, SupportsGetItem[int, SupportsIndex]]
+    ],
     statistic: str,
+    level: SupportsFloat | SupportsIndex,
     n_resamples: SupportsIndex,
     seed: SupportsIndex,
 ) -> Incomplete: ...
@@ -54,7 +57,11 @@ def entropy(p: Incomplete, space: str, dtype: str) -> Incomplete: ...
 def exact_memorization(hits: Incomplete, offsets: Incomplete) -> Incomplete: ...
 def extraction_strength(hits: Incomplete, offsets: Incomplete, floor: str) -> Incomplete: ...
 def jackknife_values(
-    samples: SupportsGetItem[int, tuple[SupportsGetItem[int, Incomplete], Incomplete, SupportsIndex]], statistic: str
+    samples: SupportsGetItem[
+        int, tuple[SupportsGetItem[int, Incomplete], Incomplete, SupportsGetItem[int, SupportsIndex]]
+    ],
+    statistic: str,
+    level: SupportsFloat | SupportsIndex,
 ) -> list[Incomplete]: ...
 def joint_bootstrap(
     metrics: SupportsGetItem[int, tuple[Incomplete, Incomplete, SupportsIndex, bool]],
@@ -99,7 +106,9 @@ def reduce_sequences(
     values: Incomplete, weights: Incomplete | None, mask: Incomplete | None, offsets: Incomplete, reduction: str
 ) -> Incomplete: ...
 def replicate_maxima(deviations: Incomplete, up: Incomplete, down: Incomplete) -> Incomplete: ...
-def resample_indices(n_units: SupportsIndex, n_resamples: SupportsIndex, seed: SupportsIndex) -> Incomplete: ...
+def resample_indices(
+    strata: SupportsGetItem[int, SupportsIndex], n_resamples: SupportsIndex, seed: SupportsIndex, stream: SupportsIndex
+) -> Incomplete: ...
 def roc_auc(positive: Incomplete, negative: Incomplete) -> float: ...
 def sequence_totals(values: Incomplete, offsets: Incomplete, reduction: str) -> Incomplete: ...
 def set_num_threads(n: SupportsIndex) -> None: ...

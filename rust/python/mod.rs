@@ -31,7 +31,7 @@ mod _rust {
     use crate::group::{self, Reduction, Weighted};
     use crate::perturb::{self, Law, Perturbation};
     use crate::resample::joint::{self, Keep, Metric, Moments, Table};
-    use crate::resample::{self, Sample};
+    use crate::resample::{self, Sample, Statistic};
     use crate::{Ragged, divergence, likelihood, rank, sequence, simd, threads, two_sample};
 
     type Floats<'py> = Bound<'py, PyArray1<f64>>;
@@ -258,10 +258,11 @@ mod _rust {
         py: Python<'py>,
         samples: Vec<BorrowedSample<'py>>,
         statistic: &str,
+        level: f64,
         n_resamples: usize,
         seed: u64,
     ) -> PyResult<Floats<'py>> {
-        let (samples, statistic) = (owned_samples(&samples)?, statistic.parse()?);
+        let (samples, statistic) = (owned_samples(&samples)?, Statistic::named(statistic, level)?);
         let replicates = py.detach(|| resample::bootstrap_replicates(&samples, statistic, n_resamples, seed))?;
         Ok(replicates.into_pyarray(py))
     }
@@ -271,19 +272,20 @@ mod _rust {
         py: Python<'py>,
         samples: Vec<BorrowedSample<'py>>,
         statistic: &str,
+        level: f64,
     ) -> PyResult<Vec<Floats<'py>>> {
-        let (samples, statistic) = (owned_samples(&samples)?, statistic.parse()?);
+        let (samples, statistic) = (owned_samples(&samples)?, Statistic::named(statistic, level)?);
         let values = py.detach(|| resample::jackknife_values(&samples, statistic))?;
         Ok(values.into_iter().map(|values| values.into_pyarray(py)).collect())
     }
 
-    /// Columns, unit of each row, number of units.
-    type BorrowedSample<'py> = (Vec<Vector<'py, f64>>, Vector<'py, u32>, usize);
+    /// Columns, unit of each row, number of units of each stratum.
+    type BorrowedSample<'py> = (Vec<Vector<'py, f64>>, Vector<'py, u32>, Vec<usize>);
 
     fn owned_samples(samples: &[BorrowedSample<'_>]) -> PyResult<Vec<Sample>> {
-        let owned = |(columns, units, n_units): &BorrowedSample<'_>| {
+        let owned = |(columns, units, strata): &BorrowedSample<'_>| {
             let columns = columns.iter().map(|c| Ok(slice(c)?.to_vec())).collect::<PyResult<_>>()?;
-            Ok(Sample { columns, units: slice(units)?.to_vec(), n_units: *n_units })
+            Ok(Sample { columns, units: slice(units)?.to_vec(), strata: strata.clone() })
         };
         samples.iter().map(owned).collect()
     }
@@ -291,11 +293,12 @@ mod _rust {
     #[pyfunction]
     fn resample_indices<'py>(
         py: Python<'py>,
-        n_units: usize,
+        strata: Vec<usize>,
         n_resamples: usize,
         seed: u64,
+        stream: u32,
     ) -> Bound<'py, PyArray1<i64>> {
-        py.detach(|| resample::resample_indices(n_units, n_resamples, seed)).into_pyarray(py)
+        py.detach(|| resample::resample_indices(&strata, n_resamples, seed, stream)).into_pyarray(py)
     }
 
     /// Values (row-major by model), unit of each row, number of the sample, whether higher is better.

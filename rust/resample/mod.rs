@@ -3,16 +3,21 @@
 //! A resample is a multiplicity for each unit (a row, or a cluster of rows). Sixteen resamples are worked on side by
 //! side, so every statistic has one control flow for all of them. Resample `i` draws from stream `i` of the seed.
 
+mod draw;
 pub mod joint;
+mod kendall;
+mod quantile;
+mod ratio;
+mod spearman;
 mod statistic;
-
-use std::str::FromStr;
+mod two_sample;
 
 use crate::error::unknown;
-use crate::random::{SHORT_INDEX, Stream, counter_of, draw_indices, key_of, philox_lanes};
-use crate::simd::{self, Kernel, Level};
+use crate::random::{Stream, draw_indices};
 use crate::{Error, threads};
-use statistic::Prepared;
+pub(crate) use draw::Draw;
+use draw::Source;
+use statistic::{Evaluate, Number, prepare};
 
 /// Resamples that are worked on side by side.
 pub(crate) const LANES: usize = 16;
@@ -20,29 +25,57 @@ pub(crate) const LANES: usize = 16;
 /// One number for each of the resamples worked on side by side.
 pub(crate) type Lanes<T> = [T; LANES];
 
+/// Blocks of resamples that one task works on, in the same memory.
+const BLOCKS_OF_A_TASK: usize = 8;
+
 /// A statistic that can be resampled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Statistic {
     /// Mean of one sample.
     Mean,
+    /// Mean of a first column, weighted by a second.
+    WeightedMean,
+    /// Quantile of one sample at a level within 0 to 1.
+    Quantile(f64),
+    /// Sum of a first column over the sum of a second.
+    Ratio,
     /// Area under the ROC curve of two independent samples, positives first.
     RocAuc,
+    /// Kolmogorov–Smirnov statistic of two independent samples.
+    KsStatistic,
     /// Kendall's tau-b of paired values.
     KendallTau,
     /// Spearman's rho of paired values.
     SpearmanRho,
 }
 
-impl FromStr for Statistic {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
+impl Statistic {
+    /// The statistic called `name`; `level` is that of a quantile.
+    ///
+    /// # Errors
+    /// [`Error::UnknownChoice`]
+    pub fn named(name: &str, level: f64) -> Result<Self, Error> {
+        const NAMES: &str = "\"mean\", \"weighted_mean\", \"quantile\", \"ratio\", \"roc_auc\", \"ks_statistic\", \
+                             \"kendall_tau\" or \"spearman_rho\"";
         match name {
             "mean" => Ok(Self::Mean),
+            "weighted_mean" => Ok(Self::WeightedMean),
+            "quantile" => Ok(Self::Quantile(level)),
+            "ratio" => Ok(Self::Ratio),
             "roc_auc" => Ok(Self::RocAuc),
+            "ks_statistic" => Ok(Self::KsStatistic),
             "kendall_tau" => Ok(Self::KendallTau),
             "spearman_rho" => Ok(Self::SpearmanRho),
-            _ => Err(unknown("statistic", name, "\"mean\", \"roc_auc\", \"kendall_tau\" or \"spearman_rho\"")),
+            _ => Err(unknown("statistic", name, NAMES)),
+        }
+    }
+
+    /// Number of columns of each of its samples.
+    fn shape(self) -> &'static [usize] {
+        match self {
+            Self::Mean | Self::Quantile(_) => &[1],
+            Self::RocAuc | Self::KsStatistic => &[1, 1],
+            Self::WeightedMean | Self::Ratio | Self::KendallTau | Self::SpearmanRho => &[2],
         }
     }
 }
@@ -54,11 +87,16 @@ pub struct Sample {
     pub columns: Vec<Vec<f64>>,
     /// Unit of each row, within `0..n_units`.
     pub units: Vec<u32>,
-    /// Number of units.
-    pub n_units: usize,
+    /// Number of units of each stratum, which lie side by side; each is resampled on its own, to its own size.
+    pub strata: Vec<usize>,
 }
 
 impl Sample {
+    /// Number of units of all strata.
+    pub fn n_units(&self) -> usize {
+        self.strata.iter().sum()
+    }
+
     fn validate(&self) -> Result<(), Error> {
         for column in &self.columns {
             let (left, right) = (column.len(), self.units.len());
@@ -66,11 +104,30 @@ impl Sample {
                 return Err(Error::LengthMismatch { left, right });
             }
         }
-        let outside = self.units.iter().find(|unit| **unit as usize >= self.n_units);
+        let n_units = self.n_units();
+        let outside = self.units.iter().find(|unit| **unit as usize >= n_units);
         if self.units.is_empty() {
             return Err(Error::Empty);
         }
-        outside.map_or(Ok(()), |unit| Err(Error::UnitOutOfRange { unit: *unit, n_units: self.n_units }))
+        outside.map_or(Ok(()), |unit| Err(Error::UnitOutOfRange { unit: *unit, n_units }))
+    }
+
+    /// Number of rows of each unit.
+    fn sizes<N: Number>(&self) -> Vec<N> {
+        let mut sizes = vec![N::default(); self.n_units()];
+        self.units.iter().for_each(|unit| sizes[*unit as usize] += N::from(1));
+        sizes
+    }
+
+    /// The largest number of rows that a resample can have: each stratum's largest unit time and again.
+    fn most_rows(&self) -> u64 {
+        let (sizes, mut most, mut start) = (self.sizes::<f64>(), 0, 0);
+        for n_units in &self.strata {
+            let largest = sizes[start..start + n_units].iter().copied().fold(0.0, f64::max);
+            most += *n_units as u64 * largest as u64;
+            start += n_units;
+        }
+        most
     }
 }
 
@@ -84,12 +141,8 @@ pub fn bootstrap_replicates(
     n_resamples: usize,
     seed: u64,
 ) -> Result<Vec<f64>, Error> {
-    let prepared = prepare(samples, statistic)?;
-    let blocks = threads::blocks(n_resamples, LANES);
-    let replicates = threads::map(blocks.len(), n_resamples * prepared.nanoseconds(), |block| {
-        prepared.evaluate(&drawn_counts(samples, seed, blocks[block].start))
-    });
-    Ok(replicates.into_iter().flatten().take(n_resamples).collect())
+    let prepared = checked(samples, statistic)?;
+    Ok(evaluate(&*prepared, samples, &Source::Drawn { samples, seed }, n_resamples))
 }
 
 /// The statistic without each unit in turn, one vector for each sample.
@@ -97,103 +150,44 @@ pub fn bootstrap_replicates(
 /// # Errors
 /// As [`bootstrap_replicates`].
 pub fn jackknife_values(samples: &[Sample], statistic: Statistic) -> Result<Vec<Vec<f64>>, Error> {
-    let prepared = prepare(samples, statistic)?;
-    let leave_out = |left: usize| {
-        let n_units = samples[left].n_units;
-        let blocks = threads::blocks(n_units, LANES);
-        let values = threads::map(blocks.len(), n_units * prepared.nanoseconds(), |block| {
-            let mut counts = full_counts(samples);
-            blocks[block].clone().zip(0..).for_each(|(unit, lane): (usize, usize)| counts[left][unit][lane] = 0);
-            prepared.evaluate(&counts)
-        });
-        values.into_iter().flatten().take(n_units).collect()
+    let prepared = checked(samples, statistic)?;
+    let mut first = 0;
+    let leave_out = |sample: &Sample| {
+        let n_units = sample.n_units();
+        let values = evaluate(&*prepared, samples, &Source::LeaveOneOut { first, n_units }, n_units);
+        first += n_units;
+        values
     };
-    Ok((0..samples.len()).map(leave_out).collect())
+    Ok(samples.iter().map(leave_out).collect())
 }
 
-/// `n_resamples` rows of `n_units` unit indices each, from the streams that [`bootstrap_replicates`] uses for a first sample.
-pub fn resample_indices(n_units: usize, n_resamples: usize, seed: u64) -> Vec<i64> {
+fn evaluate(prepared: &dyn Evaluate, samples: &[Sample], source: &Source<'_>, n_resamples: usize) -> Vec<f64> {
+    let n_units = samples.iter().map(Sample::n_units).sum();
+    let tasks = threads::blocks(n_resamples.div_ceil(LANES), BLOCKS_OF_A_TASK);
+    let work = n_resamples * (prepared.cost() + n_units);
+    let values = threads::map(tasks.len(), work, |task| prepared.evaluate(source, n_units, tasks[task].clone()));
+    values.into_iter().flatten().take(n_resamples).collect()
+}
+
+/// `n_resamples` rows of unit indices, from the streams that [`bootstrap_replicates`] uses for sample number `stream`;
+/// as many units of each stratum as it has.
+pub fn resample_indices(strata: &[usize], n_resamples: usize, seed: u64, stream: u32) -> Vec<i64> {
+    let n_units: usize = strata.iter().sum();
     let rows = threads::map(n_resamples, n_resamples * n_units * 4, |resample| {
         let mut row = Vec::with_capacity(n_units);
-        draw_indices(&mut Stream::new(seed, 0, resample as u64), n_units, |unit| row.push(unit as i64));
+        draw_indices(&mut Stream::new(seed, stream, resample as u64), strata, |unit| row.push(unit as i64));
         row
     });
     rows.concat()
 }
 
-fn prepare(samples: &[Sample], statistic: Statistic) -> Result<Prepared, Error> {
-    let wanted: &[usize] = match statistic {
-        Statistic::Mean => &[1],
-        Statistic::RocAuc => &[1, 1],
-        Statistic::KendallTau | Statistic::SpearmanRho => &[2],
-    };
-    let shape: Vec<usize> = samples.iter().map(|sample| sample.columns.len()).collect();
-    if shape != wanted {
-        return Err(Error::SampleCount { seen: shape.iter().sum(), wanted: wanted.iter().sum() });
+fn checked(samples: &[Sample], statistic: Statistic) -> Result<Box<dyn Evaluate>, Error> {
+    let (wanted, seen): (_, Vec<usize>) = (statistic.shape(), samples.iter().map(|s| s.columns.len()).collect());
+    if seen != wanted {
+        return Err(Error::SampleCount { seen: seen.iter().sum(), wanted: wanted.iter().sum() });
     }
     samples.iter().try_for_each(Sample::validate)?;
-    Ok(Prepared::new(samples, statistic))
-}
-
-/// Multiplicities by sample and unit of the resamples from `first` on; each sample has streams of its own.
-fn drawn_counts(samples: &[Sample], seed: u64, first: usize) -> Vec<Vec<Lanes<u32>>> {
-    let draw = |(sample, stream): (&Sample, u32)| simd::widest(Draw { n_units: sample.n_units, seed, stream, first });
-    samples.iter().zip(0..).map(draw).collect()
-}
-
-/// Multiplicities of the units of one sample in [`LANES`] resamples.
-struct Draw {
-    n_units: usize,
-    seed: u64,
-    stream: u32,
-    first: usize,
-}
-
-impl Kernel for Draw {
-    type Output = Vec<Lanes<u32>>;
-
-    #[inline(always)]
-    fn run<L: Level>(self) -> Self::Output {
-        let mut counts = vec![[0; LANES]; self.n_units];
-        if self.n_units <= SHORT_INDEX {
-            self.side_by_side(&mut counts)
-        } else {
-            self.one_by_one(&mut counts)
-        }
-        counts
-    }
-}
-
-impl Draw {
-    /// The words of [`Stream`], four at a time for all lanes.
-    #[inline(always)]
-    fn side_by_side(&self, counts: &mut [Lanes<u32>]) {
-        let mut counter = [[0; LANES]; 4];
-        for lane in 0..LANES {
-            let start = counter_of(0, self.stream, (self.first + lane) as u64);
-            (0..4).for_each(|word| counter[word][lane] = start[word]);
-        }
-        for block in 0..self.n_units.div_ceil(4) {
-            counter[0] = [block as u32; LANES];
-            let words = philox_lanes(counter, key_of(self.seed));
-            for word in &words[..(self.n_units - 4 * block).min(4)] {
-                for lane in 0..LANES {
-                    counts[((u64::from(word[lane]) * self.n_units as u64) >> 32) as usize][lane] += 1;
-                }
-            }
-        }
-    }
-
-    fn one_by_one(&self, counts: &mut [Lanes<u32>]) {
-        for lane in 0..LANES {
-            let mut stream = Stream::new(self.seed, self.stream, (self.first + lane) as u64);
-            draw_indices(&mut stream, self.n_units, |unit| counts[unit][lane] += 1);
-        }
-    }
-}
-
-fn full_counts(samples: &[Sample]) -> Vec<Vec<Lanes<u32>>> {
-    samples.iter().map(|sample| vec![[1; LANES]; sample.n_units]).collect()
+    Ok(prepare(samples, statistic))
 }
 
 #[cfg(test)]
@@ -202,7 +196,11 @@ mod tests {
 
     fn sample(columns: &[&[f64]]) -> Sample {
         let n_units = columns[0].len();
-        Sample { columns: columns.iter().map(|c| c.to_vec()).collect(), units: (0..n_units as u32).collect(), n_units }
+        Sample {
+            columns: columns.iter().map(|c| c.to_vec()).collect(),
+            units: (0..n_units as u32).collect(),
+            strata: vec![n_units],
+        }
     }
 
     #[test]
@@ -215,7 +213,7 @@ mod tests {
     fn replicates_are_the_statistic_of_the_drawn_rows() {
         let (x, y) = ([3.0, 1.0, 2.0, 2.0, 9.0], [1.0, 4.0, 2.0, 8.0, 5.0]);
         let replicates = bootstrap_replicates(&[sample(&[&x, &y])], Statistic::KendallTau, 40, 7).unwrap();
-        let indices = resample_indices(5, 40, 7);
+        let indices = resample_indices(&[5], 40, 7, 0);
         for (tau, rows) in replicates.iter().zip(indices.chunks(5)) {
             let pick = |v: &[f64]| rows.iter().map(|i| v[*i as usize]).collect::<Vec<_>>();
             let expected = crate::rank::kendall_tau(&pick(&x), &pick(&y)).unwrap();

@@ -1,284 +1,204 @@
 //! Statistics of multiplicities: everything that depends on the data alone is done once.
 
-use std::array::from_fn;
+use std::ops::{Add, AddAssign, Mul, Range, Sub};
 
+use super::draw::{Counts, Source, by_lane};
+use super::kendall::Kendall;
+use super::quantile::Quantile;
+use super::ratio::Ratio;
+use super::spearman::Spearman;
+use super::two_sample::{Ks, RocAuc};
 use super::{LANES, Lanes, Sample, Statistic};
-use crate::rank::{correlation, tau_b, tie_groups};
 use crate::simd::{self, Kernel, Level};
 
-/// A statistic whose data are sorted and waiting for multiplicities.
-pub(super) enum Prepared {
-    Undefined,
-    Mean { values: Vec<f64>, units: Vec<u32> },
-    RocAuc { groups: Vec<TwoSampleGroup> },
-    KendallTau { x_groups: Vec<Vec<Entry>>, n_y: usize, n_rows: usize },
-    SpearmanRho { x_groups: Vec<Vec<Entry>>, y_groups: Vec<Vec<Entry>>, n_rows: usize },
+/// Numbers that hold counts of rows. `i16` and `i32` are taken where nothing can exceed them, else `f64`, which is
+/// exact up to 2^53.
+pub(super) trait Number:
+    Copy
+    + Default
+    + PartialOrd
+    + From<u8>
+    + Into<f64>
+    + Add<Output = Self>
+    + AddAssign
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Send
+    + Sync
+    + 'static
+{
 }
 
-/// Units of the rows of two samples that share one value.
-pub(super) struct TwoSampleGroup {
-    positive: Vec<u32>,
-    negative: Vec<u32>,
+impl Number for i16 {}
+impl Number for i32 {}
+impl Number for f64 {}
+
+/// How often one unit occurs, by lane.
+#[inline(always)]
+pub(super) fn occurrences<N: Number>(counts: &Counts) -> Lanes<N> {
+    by_lane(counts).map(N::from)
 }
 
-/// A row of paired values: its number, its unit and, for Kendall, the dense rank of its y.
-#[derive(Clone, Copy)]
-pub(super) struct Entry {
-    row: u32,
-    unit: u32,
-    y: u32,
+#[inline(always)]
+pub(super) fn add<N: Number>(to: &mut Lanes<N>, summands: &Lanes<N>) {
+    for lane in 0..LANES {
+        to[lane] += summands[lane];
+    }
 }
 
-impl Prepared {
-    pub(super) fn new(samples: &[Sample], statistic: Statistic) -> Self {
-        if samples.iter().flat_map(|sample| &sample.columns).flatten().any(|value| value.is_nan()) {
-            return Self::Undefined;
-        }
-        let sample = &samples[0];
-        let n_rows = sample.units.len();
-        match statistic {
-            Statistic::Mean => Self::Mean { values: sample.columns[0].clone(), units: sample.units.clone() },
-            Statistic::RocAuc => Self::RocAuc { groups: two_sample_groups(sample, &samples[1]) },
-            Statistic::KendallTau => {
-                let (dense, n_y) = dense_ranks(&sample.columns[1]);
-                let mut x_groups = entries(&sample.columns[0], &sample.units);
-                x_groups.iter_mut().flatten().for_each(|entry| entry.y = dense[entry.row as usize]);
-                Self::KendallTau { x_groups, n_y, n_rows }
-            }
-            Statistic::SpearmanRho => {
-                let [x_groups, y_groups] = [0, 1].map(|c| entries(&sample.columns[c], &sample.units));
-                Self::SpearmanRho { x_groups, y_groups, n_rows }
-            }
+/// Number of rows drawn, from the number of rows of each unit.
+#[inline(always)]
+pub(super) fn rows_drawn<N: Number + From<S>, S: Number>(sizes: &[S], counts: &[Counts]) -> Lanes<N> {
+    let mut rows = [N::default(); LANES];
+    for (size, counts) in sizes.iter().zip(counts) {
+        let occurrences = occurrences::<N>(counts);
+        for lane in 0..LANES {
+            rows[lane] += occurrences[lane] * N::from(*size);
         }
     }
+    rows
+}
+
+/// A statistic whose data are sorted and waiting for multiplicities.
+pub(super) trait Reweighted: Send + Sync {
+    /// Memory that one thread reuses from resample to resample.
+    type Scratch;
+
+    fn scratch(&self) -> Self::Scratch;
 
     /// A guess at the time of one resample.
-    pub(super) fn nanoseconds(&self) -> usize {
-        match self {
-            Self::Undefined => 1,
-            Self::Mean { values, .. } => 4 * values.len(),
-            Self::RocAuc { groups } => 5 * groups.len(),
-            Self::KendallTau { n_rows, .. } => 30 * n_rows,
-            Self::SpearmanRho { n_rows, .. } => 8 * n_rows,
+    fn nanoseconds(&self) -> usize;
+
+    /// The statistic of [`LANES`] resamples. Must be `#[inline(always)]`.
+    fn values(&self, counts: &[Counts], scratch: &mut Self::Scratch) -> Lanes<f64>;
+}
+
+/// A [`Reweighted`] statistic of any kind.
+pub(super) trait Evaluate: Send + Sync {
+    /// The statistic of the resamples of some blocks of [`LANES`].
+    fn evaluate(&self, source: &Source<'_>, n_units: usize, blocks: Range<usize>) -> Vec<f64>;
+
+    /// [`Reweighted::nanoseconds`]
+    fn cost(&self) -> usize;
+}
+
+impl<S: Reweighted> Evaluate for S {
+    fn evaluate(&self, source: &Source<'_>, n_units: usize, blocks: Range<usize>) -> Vec<f64> {
+        let (mut counts, mut scratch) = (vec![Counts::default(); n_units], self.scratch());
+        let mut values = Vec::with_capacity(LANES * blocks.len());
+        for block in blocks {
+            source.fill(block, &mut counts);
+            values.extend(simd::widest(Values { statistic: self, counts: &counts, scratch: &mut scratch }));
         }
+        values
     }
 
-    pub(super) fn evaluate(&self, counts: &[Vec<Lanes<u32>>]) -> Lanes<f64> {
-        simd::widest(Evaluation { prepared: self, counts })
+    fn cost(&self) -> usize {
+        self.nanoseconds()
     }
 }
 
-struct Evaluation<'a> {
-    prepared: &'a Prepared,
-    counts: &'a [Vec<Lanes<u32>>],
+struct Values<'a, S: Reweighted> {
+    statistic: &'a S,
+    counts: &'a [Counts],
+    scratch: &'a mut S::Scratch,
 }
 
-impl Kernel for Evaluation<'_> {
+impl<S: Reweighted> Kernel for Values<'_, S> {
     type Output = Lanes<f64>;
 
     #[inline(always)]
     fn run<L: Level>(self) -> Lanes<f64> {
-        let counts = self.counts;
-        match self.prepared {
-            Prepared::Undefined => [f64::NAN; LANES],
-            Prepared::Mean { values, units } => mean(values, units, &counts[0]),
-            Prepared::RocAuc { groups } => roc_auc(groups, &counts[0], &counts[1]),
-            Prepared::KendallTau { x_groups, n_y, .. } => kendall_tau(x_groups, *n_y, &counts[0]),
-            Prepared::SpearmanRho { x_groups, y_groups, n_rows } => {
-                spearman_rho(x_groups, y_groups, *n_rows, &counts[0])
-            }
-        }
+        self.statistic.values(self.counts, self.scratch)
     }
 }
 
-fn entries(x: &[f64], units: &[u32]) -> Vec<Vec<Entry>> {
-    let entry = |row: u32| Entry { row, unit: units[row as usize], y: 0 };
-    tie_groups(x).iter().map(|group| group.iter().map(|row| entry(*row)).collect()).collect()
-}
+/// A statistic of data that hold a NaN.
+struct Undefined;
 
-fn dense_ranks(y: &[f64]) -> (Vec<u32>, usize) {
-    let groups = tie_groups(y);
-    let mut dense = vec![0; y.len()];
-    for (rank, group) in groups.iter().enumerate() {
-        group.iter().for_each(|row| dense[*row as usize] = rank as u32);
-    }
-    (dense, groups.len())
-}
+impl Reweighted for Undefined {
+    type Scratch = ();
 
-fn two_sample_groups(positive: &Sample, negative: &Sample) -> Vec<TwoSampleGroup> {
-    let n_positive = positive.units.len();
-    let both = [&positive.columns[0][..], &negative.columns[0]].concat();
-    let split = |group: &[u32]| {
-        let (positives, negatives): (Vec<u32>, Vec<u32>) = group.iter().partition(|row| (**row as usize) < n_positive);
-        TwoSampleGroup {
-            positive: positives.iter().map(|row| positive.units[*row as usize]).collect(),
-            negative: negatives.iter().map(|row| negative.units[*row as usize - n_positive]).collect(),
-        }
-    };
-    tie_groups(&both).iter().map(split).collect()
-}
+    fn scratch(&self) {}
 
-#[inline(always)]
-fn mean(values: &[f64], units: &[u32], counts: &[Lanes<u32>]) -> Lanes<f64> {
-    let (mut sum, mut n) = ([0.0; LANES], [0.0; LANES]);
-    for (value, unit) in values.iter().zip(units) {
-        let count = &counts[*unit as usize];
-        for lane in 0..LANES {
-            sum[lane] += f64::from(count[lane]) * value;
-            n[lane] += f64::from(count[lane]);
-        }
-    }
-    from_fn(|lane| sum[lane] / n[lane]) // 0 / 0 is NaN: no row was drawn
-}
-
-#[inline(always)]
-fn roc_auc(groups: &[TwoSampleGroup], positive: &[Lanes<u32>], negative: &[Lanes<u32>]) -> Lanes<f64> {
-    let (mut below, mut above, mut half_wins) = ([0u64; LANES], [0u64; LANES], [0u64; LANES]);
-    for group in groups {
-        let positives = weight(&group.positive, positive);
-        let negatives = weight(&group.negative, negative);
-        for lane in 0..LANES {
-            half_wins[lane] += positives[lane] * (2 * below[lane] + negatives[lane]);
-            below[lane] += negatives[lane];
-            above[lane] += positives[lane];
-        }
-    }
-    from_fn(|lane| half_wins[lane] as f64 / (2.0 * above[lane] as f64 * below[lane] as f64))
-}
-
-#[inline(always)]
-fn weight(units: &[u32], counts: &[Lanes<u32>]) -> Lanes<u64> {
-    let mut weight = [0; LANES];
-    for unit in units {
-        add(&mut weight, &counts[*unit as usize]);
-    }
-    weight
-}
-
-#[inline(always)]
-fn add(to: &mut Lanes<u64>, counts: &Lanes<u32>) {
-    for lane in 0..LANES {
-        to[lane] += u64::from(counts[lane]);
-    }
-}
-
-#[inline(always)]
-fn pairs_within(weight: &Lanes<u64>) -> Lanes<u64> {
-    weight.map(|w| w * w.saturating_sub(1) / 2)
-}
-
-#[inline(always)]
-fn kendall_tau(x_groups: &[Vec<Entry>], n_y: usize, counts: &[Lanes<u32>]) -> Lanes<f64> {
-    let (mut tree, mut by_y) = (Fenwick::new(n_y), vec![[0u64; LANES]; n_y]);
-    let (mut net, mut seen, mut tied_x) = ([0i64; LANES], [0u64; LANES], [0u64; LANES]);
-    for group in x_groups {
-        for entry in group {
-            let (less, up_to) = (tree.sum(entry.y as usize), tree.sum(entry.y as usize + 1));
-            let count = &counts[entry.unit as usize];
-            for lane in 0..LANES {
-                let balance = (less[lane] + up_to[lane]) as i64 - seen[lane] as i64; // less - greater
-                net[lane] += i64::from(count[lane]) * balance;
-            }
-        }
-        let mut drawn = [0; LANES];
-        for entry in group {
-            let count = &counts[entry.unit as usize];
-            tree.add(entry.y as usize, count);
-            add(&mut by_y[entry.y as usize], count);
-            add(&mut drawn, count);
-        }
-        let tied = pairs_within(&drawn);
-        for lane in 0..LANES {
-            seen[lane] += drawn[lane];
-            tied_x[lane] += tied[lane];
-        }
-    }
-    let tied_y = by_y.iter().map(pairs_within).fold([0; LANES], |a, b| from_fn(|lane| a[lane] + b[lane]));
-    let all = pairs_within(&seen);
-    from_fn(|lane| tau_b(net[lane], all[lane] - tied_x[lane], all[lane] - tied_y[lane]))
-}
-
-/// Running sums over dense ranks, for all lanes at once (Fenwick 1994).
-struct Fenwick(Vec<Lanes<u64>>);
-
-impl Fenwick {
-    fn new(n: usize) -> Self {
-        Self(vec![[0; LANES]; n + 1])
+    fn nanoseconds(&self) -> usize {
+        1
     }
 
     #[inline(always)]
-    fn add(&mut self, rank: usize, counts: &Lanes<u32>) {
-        let mut node = rank + 1;
-        while node < self.0.len() {
-            add(&mut self.0[node], counts);
-            node += node & node.wrapping_neg();
-        }
+    fn values(&self, _: &[Counts], (): &mut ()) -> Lanes<f64> {
+        [f64::NAN; LANES]
+    }
+}
+
+pub(super) fn prepare(samples: &[Sample], statistic: Statistic) -> Box<dyn Evaluate> {
+    if samples.iter().flat_map(|sample| &sample.columns).flatten().any(|value| value.is_nan()) {
+        return Box::new(Undefined);
+    }
+    let sample = &samples[0];
+    let most: Vec<u64> = samples.iter().map(Sample::most_rows).collect();
+    let products_fit = most.iter().fold(1, |product: u64, n| product.saturating_mul(*n)) <= i32::MAX as u64;
+    match statistic {
+        Statistic::Mean | Statistic::WeightedMean | Statistic::Ratio => Box::new(Ratio::new(sample, statistic)),
+        Statistic::Quantile(level) if products_fit => Box::new(Quantile::<i32>::new(sample, level)),
+        Statistic::Quantile(level) => Box::new(Quantile::<f64>::new(sample, level)),
+        Statistic::RocAuc if products_fit => Box::new(RocAuc::<i32>::new(sample, &samples[1])),
+        Statistic::RocAuc => Box::new(RocAuc::<f64>::new(sample, &samples[1])),
+        Statistic::KsStatistic if products_fit => Box::new(Ks::<i32>::new(sample, &samples[1])),
+        Statistic::KsStatistic => Box::new(Ks::<f64>::new(sample, &samples[1])),
+        Statistic::KendallTau => match most[0] {
+            0..=0x7fff => Box::new(Kendall::<i16, i32>::new(sample)),
+            0x8000..=0x7fff_ffff => Box::new(Kendall::<i32, f64>::new(sample)),
+            _ => Box::new(Kendall::<f64, f64>::new(sample)),
+        },
+        Statistic::SpearmanRho => match most[0] {
+            // A sum of products of ranks is at most n^3 / 3.
+            0..=1860 => Box::new(Spearman::<i16, i32, i32>::new(sample)),
+            1861..=0x7fff => Box::new(Spearman::<i16, i32, f64>::new(sample)),
+            _ => Box::new(Spearman::<f64, f64, f64>::new(sample)),
+        },
+    }
+}
+
+/// A row of paired values: its unit, and where its y stands.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) unit: u32,
+    pub(super) y: u32,
+}
+
+/// Things in an order, cut into groups of ties.
+pub(super) struct Groups<T> {
+    things: Vec<T>,
+    sizes: Vec<u32>,
+}
+
+impl<T> Groups<T> {
+    /// The rows of `column` in ascending order, each as `thing` shows it.
+    pub(super) fn new(column: &[f64], thing: impl Fn(usize) -> T) -> Self {
+        let groups = crate::rank::tie_groups(column);
+        let sizes = groups.iter().map(|group| group.len() as u32).collect();
+        Self { things: groups.iter().flatten().map(|row| thing(*row as usize)).collect(), sizes }
     }
 
-    /// Total of the ranks below `rank`.
+    pub(super) fn into_things(self) -> Vec<T> {
+        self.things
+    }
+
+    pub(super) fn n_rows(&self) -> usize {
+        self.things.len()
+    }
+
     #[inline(always)]
-    fn sum(&self, rank: usize) -> Lanes<u64> {
-        let (mut total, mut node) = ([0; LANES], rank);
-        while node > 0 {
-            let part = &self.0[node];
-            for lane in 0..LANES {
-                total[lane] += part[lane];
-            }
-            node &= node - 1;
-        }
-        total
-    }
-}
-
-#[inline(always)]
-fn spearman_rho(x_groups: &[Vec<Entry>], y_groups: &[Vec<Entry>], n_rows: usize, counts: &[Lanes<u32>]) -> Lanes<f64> {
-    let mut rank_x = vec![[0.0; LANES]; n_rows];
-    let (mut xx, mut xy, mut yy) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
-    let n = drawn_rows(x_groups, counts);
-    for_each_centred_rank(x_groups, &n, counts, |group, weight, rank| {
-        group.iter().for_each(|entry| rank_x[entry.row as usize] = *rank);
-        add_products(&mut xx, weight, rank, rank);
-    });
-    for_each_centred_rank(y_groups, &n, counts, |group, weight, rank| {
-        for entry in group {
-            let weight = counts[entry.unit as usize].map(f64::from);
-            add_products(&mut xy, &weight, &rank_x[entry.row as usize], rank);
-        }
-        add_products(&mut yy, weight, rank, rank);
-    });
-    from_fn(|lane| correlation(xy[lane], xx[lane], yy[lane]))
-}
-
-#[inline(always)]
-fn drawn_rows(groups: &[Vec<Entry>], counts: &[Lanes<u32>]) -> Lanes<f64> {
-    let mut n = [0; LANES];
-    groups.iter().flatten().for_each(|entry| add(&mut n, &counts[entry.unit as usize]));
-    n.map(|n| n as f64)
-}
-
-/// Visits each group of ties with the number of its rows drawn and twice its midrank less `n + 1`.
-#[inline(always)]
-fn for_each_centred_rank(
-    groups: &[Vec<Entry>],
-    n: &Lanes<f64>,
-    counts: &[Lanes<u32>],
-    mut visit: impl FnMut(&[Entry], &Lanes<f64>, &Lanes<f64>),
-) {
-    let mut below = [0.0; LANES];
-    for group in groups {
-        let mut weight = [0; LANES];
-        group.iter().for_each(|entry| add(&mut weight, &counts[entry.unit as usize]));
-        let weight = weight.map(|w| w as f64);
-        visit(group, &weight, &from_fn(|lane| 2.0 * below[lane] + weight[lane] - n[lane]));
-        for lane in 0..LANES {
-            below[lane] += weight[lane];
-        }
-    }
-}
-
-#[inline(always)]
-fn add_products(to: &mut Lanes<f64>, weight: &Lanes<f64>, x: &Lanes<f64>, y: &Lanes<f64>) {
-    for lane in 0..LANES {
-        to[lane] += weight[lane] * x[lane] * y[lane];
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[T]> {
+        let mut rest = &self.things[..];
+        self.sizes.iter().map(
+            #[inline(always)]
+            move |size| {
+                let (group, after) = rest.split_at(*size as usize);
+                rest = after;
+                group
+            },
+        )
     }
 }
