@@ -26,8 +26,10 @@ mod chunk;
 mod exponential;
 mod lanes;
 mod math;
+mod merge;
 #[cfg(feature = "python")]
 mod python;
+mod radix;
 mod simd;
 mod single;
 mod tile;

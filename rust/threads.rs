@@ -81,6 +81,24 @@ pub(crate) fn map<R: Send>(n: usize, nanoseconds: usize, f: impl Fn(usize) -> R 
     }
 }
 
+/// Runs `work` where it can [`join`] halves: it is told how often to halve `n` elements (at `nanoseconds` each), so that
+/// every thread has a part and no part has fewer than `least`; 0 if it should run alone. Only for what is exact, since
+/// the halves depend on the number of threads.
+pub(crate) fn halving<R: Send>(n: usize, least: usize, nanoseconds: usize, work: impl FnOnce(u32) -> R + Send) -> R {
+    let n_threads = num_threads();
+    let depth = n_threads.next_power_of_two().ilog2().min((n / least).max(1).ilog2());
+    let alone = depth == 0 || n * nanoseconds < WORTH_A_WAKE_UP;
+    match if alone { None } else { pool(n_threads) } {
+        Some(threads) => threads.install(|| work(depth)),
+        None => work(0),
+    }
+}
+
+/// Both, at once if `depth` is not 0.
+pub(crate) fn join<A: Send, B: Send>(depth: u32, a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if depth == 0 { (a(), b()) } else { rayon::join(a, b) }
+}
+
 /// Index ranges of `block` elements that cover `0..n`; they depend on `n` alone, never on the threads.
 pub(crate) fn blocks(n: usize, block: usize) -> Vec<Range<usize>> {
     (0..n).step_by(block).map(|start| start..n.min(start + block)).collect()

@@ -106,6 +106,12 @@ pub(super) fn slice<'a, T: numpy::Element>(vector: &'a Vector<'_, T>) -> PyResul
     vector.as_slice().map_err(|_| PyValueError::new_err("the elements of a vector must lie side by side in memory"))
 }
 
+/// The elements of a vector that has some.
+pub(super) fn filled<'a, T: numpy::Element>(vector: &'a Vector<'_, T>) -> PyResult<&'a [T]> {
+    let elements = slice(vector)?;
+    if elements.is_empty() { Err(Error::Empty.into()) } else { Ok(elements) }
+}
+
 /// The elements of a table without gaps.
 pub(super) fn flat<'a, T: numpy::Element>(table: &'a PyReadonlyArray2<'_, T>) -> PyResult<&'a [T]> {
     table.as_slice().map_err(|_| PyValueError::new_err("the elements of a table must lie side by side in memory"))

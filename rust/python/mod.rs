@@ -26,7 +26,7 @@ mod _rust {
     use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
     use pyo3::prelude::*;
 
-    use super::array::{self, FloatTable, FloatVector, Vector, columns, flat, slice, with_rows, with_values};
+    use super::array::{self, FloatTable, FloatVector, Vector, columns, filled, flat, slice, with_rows, with_values};
     use super::release;
     use crate::group::{self, Reduction, Weighted};
     use crate::perturb::{self, Law, Perturbation};
@@ -219,13 +219,13 @@ mod _rust {
 
     #[pyfunction]
     fn kendall_tau(py: Python<'_>, x: Vector<'_, f64>, y: Vector<'_, f64>) -> PyResult<f64> {
-        let (x, y) = (slice(&x)?, slice(&y)?);
+        let (x, y) = (filled(&x)?, filled(&y)?);
         Ok(release(py, x.len(), || rank::kendall_tau(x, y))?)
     }
 
     #[pyfunction]
     fn spearman_rho(py: Python<'_>, x: Vector<'_, f64>, y: Vector<'_, f64>) -> PyResult<f64> {
-        let (x, y) = (slice(&x)?, slice(&y)?);
+        let (x, y) = (filled(&x)?, filled(&y)?);
         Ok(release(py, x.len(), || rank::spearman_rho(x, y))?)
     }
 

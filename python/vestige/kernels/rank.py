@@ -49,7 +49,10 @@ def kendall_tau(x: ArrayLike, y: ArrayLike) -> float:
     >>> round(kendall_tau([1, 2, 2, 3, 4, 5], [2, 1, 3, 3, 5, 4]), 10)
     0.6428571429
     """
-    return _rust.kendall_tau(*vector_pair(x, y))
+    try:
+        return _rust.kendall_tau(x, y)
+    except (TypeError, ValueError):  # not two vectors as Rust reads them
+        return _rust.kendall_tau(*vector_pair(x, y))
 
 
 def spearman_rho(x: ArrayLike, y: ArrayLike) -> float:
@@ -71,7 +74,10 @@ def spearman_rho(x: ArrayLike, y: ArrayLike) -> float:
     >>> round(spearman_rho([1, 2, 2, 3, 4, 5], [2, 1, 3, 3, 5, 4]), 10)
     0.8088235294
     """
-    return _rust.spearman_rho(*vector_pair(x, y))
+    try:
+        return _rust.spearman_rho(x, y)
+    except (TypeError, ValueError):
+        return _rust.spearman_rho(*vector_pair(x, y))
 
 
 def kendall_tau_matrix(columns: ArrayLike) -> NDArray[np.float64]:
