@@ -9,6 +9,10 @@ mod register;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use std::sync::OnceLock;
 
@@ -115,6 +119,10 @@ pub(crate) enum Name {
     Baseline,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Name {
@@ -123,6 +131,10 @@ impl Name {
         Self::Baseline,
         #[cfg(target_arch = "x86_64")]
         Self::Avx2,
+        #[cfg(target_arch = "x86_64")]
+        Self::Avx512,
+        #[cfg(target_arch = "aarch64")]
+        Self::Neon,
     ];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -130,6 +142,10 @@ impl Name {
             Self::Baseline => "baseline",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
         }
     }
 
@@ -139,6 +155,10 @@ impl Name {
             Self::Baseline => true,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2::is_here(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::is_here(),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => true,
         }
     }
 }
@@ -182,6 +202,11 @@ fn run_at<K: Kernel>(name: Name, kernel: K) -> K::Output {
         // SAFETY: names come from `available`, which has looked for the instructions.
         #[cfg(target_arch = "x86_64")]
         Name::Avx2 => unsafe { avx2::run(kernel) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Name::Avx512 => unsafe { avx512::run(kernel) },
+        #[cfg(target_arch = "aarch64")]
+        Name::Neon => kernel.run::<neon::Neon>(),
     }
 }
 
@@ -206,6 +231,7 @@ mod tests {
             let x = L::Singles::load(&NUMBERS);
             let y = L::Singles::load(&std::array::from_fn(|i| NUMBERS[(5 * i + 3) % LANES]));
             let (n, one) = (L::Singles::splat(3.0), L::Singles::splat(1.0));
+            let normal = L::Singles::load(&std::array::from_fn(|i| 0.7 + 0.1 * i as f32));
             let power = n.add(L::Singles::splat(12_582_912.0));
             let mut sums = [0.5; LANES];
             x.add_to(&mut sums);
@@ -225,7 +251,7 @@ mod tests {
                 one.zero_where(L::Singles::both(x.below(n), n.zero_where(x.equals(x)).below(n))),
                 L::Singles::splat(if L::Singles::any(x.below(y)) { 1.0 } else { 0.0 }),
                 L::Singles::splat(if L::Singles::any(x.below(x)) { 1.0 } else { 0.0 }),
-                x.times_two_to(n, power),
+                normal.times_two_to(n, power),
                 L::Singles::load(&sums.map(|sum| sum as f32)),
             ]
             .map(L::Singles::to_array)

@@ -87,7 +87,6 @@ macro_rules! singles {
             }
         }
     };
-    (@two $($name:ident)+: $i:tt) => {};
     (@two $name:ident $($names:ident)*: $($i:literal)+) => {
         #[inline(always)]
         fn $name(self, other: Self) -> Self {
@@ -114,5 +113,8 @@ macro_rules! singles {
     (@mask : $($i:literal)+) => {};
 }
 
+#[cfg(target_arch = "x86_64")]
+singles!(1: 0);
+#[cfg(target_arch = "x86_64")]
 singles!(2: 0 1);
 singles!(4: 0 1 2 3);
