@@ -124,6 +124,22 @@ pub enum Error {
         /// The weight.
         weight: f64,
     },
+    /// A weighting without a positive, finite sum.
+    UnusableWeights {
+        /// Row of the draws.
+        row: usize,
+    },
+    /// More of something than the kernel can count.
+    TooMany {
+        /// Name of the argument.
+        argument: &'static str,
+        /// What there is too much of.
+        what: &'static str,
+        /// How many were passed.
+        seen: usize,
+        /// How many are allowed.
+        most: usize,
+    },
     /// A number of threads that is not a positive integer.
     ThreadCount {
         /// What was passed.
@@ -188,6 +204,12 @@ impl fmt::Display for Error {
             }
             Self::NegativeWeight { row, weight } => {
                 write!(f, "`weights` must not be below 0, but row {row} holds {weight}")
+            }
+            Self::UnusableWeights { row } => {
+                write!(f, "`draws` must be non-negative with a positive sum, but row {row} is not; leave it out")
+            }
+            Self::TooMany { argument, what, seen, most } => {
+                write!(f, "`{argument}` may hold at most {most} {what}, but it holds {seen}")
             }
             Self::ThreadCount { seen } => {
                 write!(f, "the number of threads must be a positive integer, but it is {seen}")

@@ -123,8 +123,4 @@ def _given_draws(draws: ArrayLike, n_metrics: int) -> NDArray[np.float64]:
         raise ValueError(
             f"`draws` must hold one weight for each of {n_metrics} metrics, but its shape is {given.shape}"
         )
-    usable = (np.isfinite(given) & (given >= 0)).all(axis=1) & (given.sum(axis=1) > 0)
-    if not usable.all():
-        row = int(np.argmin(usable))
-        raise ValueError(f"`draws` must be non-negative with a positive sum, but row {row} is {given[row].tolist()}")
     return given
