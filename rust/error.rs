@@ -129,6 +129,33 @@ pub enum Error {
         /// Row of the draws.
         row: usize,
     },
+    /// A label outside the classes.
+    LabelOutOfRange {
+        /// Row of the table.
+        row: usize,
+        /// The label.
+        label: i64,
+        /// Number of classes.
+        n_classes: usize,
+    },
+    /// A row whose listed probabilities and tail do not sum to 1.
+    TopAndTail {
+        /// Name of the distribution.
+        argument: &'static str,
+        /// Row of the table.
+        row: usize,
+        /// What they sum to.
+        sum: f64,
+    },
+    /// A class that a row lists twice.
+    DuplicateClass {
+        /// Name of the distribution.
+        argument: &'static str,
+        /// Row of the table.
+        row: usize,
+        /// The class.
+        class: i64,
+    },
     /// More of something than the kernel can count.
     TooMany {
         /// Name of the argument.
@@ -207,6 +234,17 @@ impl fmt::Display for Error {
             }
             Self::UnusableWeights { row } => {
                 write!(f, "`draws` must be non-negative with a positive sum, but row {row} is not; leave it out")
+            }
+            Self::LabelOutOfRange { row, label, n_classes } => {
+                write!(f, "`labels` must lie in 0..{n_classes}, but row {row} holds {label}")
+            }
+            Self::TopAndTail { argument, row, sum } => write!(
+                f,
+                "`log_probs_{argument}` and `tail_log_mass_{argument}` must hold all probability of a row, but row {row} \
+                 sums to {sum}; the tail is ln(1 - sum of the listed probabilities)"
+            ),
+            Self::DuplicateClass { argument, row, class } => {
+                write!(f, "`ids_{argument}` must list a class once a row, but row {row} lists {class} twice")
             }
             Self::TooMany { argument, what, seen, most } => {
                 write!(f, "`{argument}` may hold at most {most} {what}, but it holds {seen}")

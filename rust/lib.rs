@@ -3,8 +3,10 @@
 //! Kernels take slices and return values or an [`Error`]; they know nothing of Python. Sums are kept in `f64`
 //! whatever the storage, every reduction has a fixed order, and so results are the same for any number of threads.
 
+pub mod bounds;
 pub mod distribution;
 pub mod divergence;
+pub mod ensemble;
 pub mod error;
 pub mod group;
 pub mod likelihood;

@@ -23,11 +23,13 @@ fn release<R: Send>(py: Python<'_>, n_elements: usize, work: impl FnOnce() -> R 
 
 #[pymodule(gil_used = false)]
 mod _rust {
-    use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
+    use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
     use pyo3::prelude::*;
 
     use super::array::{self, FloatTable, FloatVector, Vector, columns, filled, flat, slice, with_rows, with_values};
     use super::release;
+    use crate::bounds::{self, TopK};
+    use crate::ensemble::{self, Ensemble, Histogram};
     use crate::group::{self, Reduction, Weighted};
     use crate::perturb::{self, Law, Perturbation};
     use crate::resample::joint::{self, Keep, Metric, Moments, Table};
@@ -369,6 +371,90 @@ mod _rust {
     ) -> PyResult<Floats<'py>> {
         let (deviations, factors) = (flat(&deviations)?, (flat(&up)?, flat(&down)?));
         Ok(py.detach(|| joint::replicate_maxima(deviations, factors))?.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn logit_margins<'py>(
+        py: Python<'py>,
+        logits: FloatTable<'py>,
+        labels: Vector<'py, i64>,
+        dtype: &str,
+    ) -> PyResult<Floats<'py>> {
+        let labels = slice(&labels)?;
+        let margins = with_rows!(dtype, logits => {
+            let n = logits.n_rows() * logits.n_classes();
+            Ok::<_, PyErr>(release(py, n, || ensemble::logit_margins(logits, labels))?)
+        })?;
+        Ok(margins.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn klom<'py>(
+        py: Python<'py>,
+        unlearned: PyReadonlyArray2<'py, f64>,
+        retrained: PyReadonlyArray2<'py, f64>,
+        n_bins: usize,
+        floor: f64,
+        clip: f64,
+        variant: &str,
+    ) -> PyResult<Floats<'py>> {
+        let histogram = Histogram::new(n_bins, floor, clip, variant)?;
+        let (unlearned, retrained) = (members(&unlearned)?, members(&retrained)?);
+        Ok(py.detach(|| ensemble::klom(unlearned, retrained, histogram))?.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn example_epsilons<'py>(
+        py: Python<'py>,
+        unlearned: PyReadonlyArray2<'py, f64>,
+        retrained: PyReadonlyArray2<'py, f64>,
+        delta: f64,
+        variant: &str,
+    ) -> PyResult<Floats<'py>> {
+        let thresholds = variant.parse()?;
+        let (unlearned, retrained) = (members(&unlearned)?, members(&retrained)?);
+        Ok(py.detach(|| ensemble::example_epsilons(unlearned, retrained, delta, thresholds))?.into_pyarray(py))
+    }
+
+    fn members<'a>(values: &'a PyReadonlyArray2<'_, f64>) -> PyResult<Ensemble<'a>> {
+        Ok(Ensemble::new(flat(values)?, values.shape()[1])?)
+    }
+
+    /// Lower bound, its standard error and the plug-in estimate of each kind.
+    #[pyfunction]
+    fn variational_bounds(
+        py: Python<'_>,
+        p: Vector<'_, f64>,
+        q: Vector<'_, f64>,
+        kinds: Vec<String>,
+    ) -> PyResult<Vec<(f64, f64, f64)>> {
+        let kinds = kinds.iter().map(|kind| kind.parse()).collect::<Result<Vec<_>, _>>()?;
+        let (p, q) = (slice(&p)?, slice(&q)?);
+        let bounds = release(py, p.len() + q.len(), || bounds::variational_bounds(p, q, &kinds))?;
+        Ok(bounds.into_iter().map(|bound| (bound.lower, bound.standard_error, bound.plug_in)).collect())
+    }
+
+    /// Classes, their log-probabilities, and the log of the mass of the others.
+    type TopKArrays<'py> = (PyReadonlyArray2<'py, i64>, PyReadonlyArray2<'py, f64>, Vector<'py, f64>);
+
+    /// Fields of a `TopKBounds`, in the order of their declaration.
+    type TopKFields<'py> = (Floats<'py>, Floats<'py>, Floats<'py>, Floats<'py>, Floats<'py>);
+
+    #[pyfunction]
+    fn top_k_bounds<'py>(py: Python<'py>, p: TopKArrays<'py>, q: TopKArrays<'py>) -> PyResult<TopKFields<'py>> {
+        let (p, q) = (top_k("p", &p)?, top_k("q", &q)?);
+        let bounds = release(py, 100 * p.ids.len(), || bounds::top_k_bounds(p, q))?;
+        Ok((
+            bounds.kl_low.into_pyarray(py),
+            bounds.js_low.into_pyarray(py),
+            bounds.js_high.into_pyarray(py),
+            bounds.tv_low.into_pyarray(py),
+            bounds.tv_high.into_pyarray(py),
+        ))
+    }
+
+    fn top_k<'a>(name: &'static str, (ids, log_probs, tail): &'a TopKArrays<'_>) -> PyResult<TopK<'a>> {
+        Ok(TopK { name, ids: flat(ids)?, log_probs: flat(log_probs)?, tail_log_mass: slice(tail)? })
     }
 
     /// Fields of a `WeightPerturbation`, in the order of their declaration.

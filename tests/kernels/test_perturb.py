@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-import scipy
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 

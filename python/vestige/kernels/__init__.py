@@ -1,6 +1,8 @@
 """Fast arithmetic on arrays: the only importer of the Rust module."""
 
+from vestige.kernels.bounds import TopKBounds, VariationalBound, top_k_bounds, variational_bounds
 from vestige.kernels.divergence import divergences, js_divergence, kl_divergence, total_variation
+from vestige.kernels.ensemble import example_epsilons, forgetting_score, klom, logit_margins
 from vestige.kernels.group import group_mean, group_sum, sequence_mean, sequence_sum
 from vestige.kernels.joint import JointBootstrap, joint_bootstrap
 from vestige.kernels.levels import simd_level
@@ -22,12 +24,16 @@ from vestige.kernels.two_sample import ks_statistic, roc_auc
 
 __all__ = [
     "JointBootstrap",
+    "TopKBounds",
+    "VariationalBound",
     "WeightPerturbation",
     "bootstrap_replicates",
     "divergences",
     "entropy",
     "exact_memorization",
+    "example_epsilons",
     "extraction_strength",
+    "forgetting_score",
     "group_mean",
     "group_sum",
     "jackknife_values",
@@ -36,7 +42,9 @@ __all__ = [
     "kendall_tau",
     "kendall_tau_matrix",
     "kl_divergence",
+    "klom",
     "ks_statistic",
+    "logit_margins",
     "logsumexp",
     "midranks",
     "min_k",
@@ -55,5 +63,7 @@ __all__ = [
     "spearman_rho",
     "spearman_rho_matrix",
     "token_log_probs",
+    "top_k_bounds",
     "total_variation",
+    "variational_bounds",
 ]
