@@ -90,21 +90,21 @@ impl Divergence {
     }
 
     /// The plug-in estimate's terms under p and under q.
-    fn plug_in(self) -> (fn(f64) -> f64, fn(f64) -> f64) {
+    fn plug_in(self) -> [fn(f64) -> f64; 2] {
         match self {
-            Self::Kl | Self::KlDonskerVaradhan => (|l| l, |_| 0.0),
-            Self::ReverseKl => (|_| 0.0, |l| -l),
-            Self::Js => (|l| 0.5 * log_share(l), |l| 0.5 * log_share(-l)),
-            Self::Tv => (|l| (-(-l).exp_m1()).max(0.0), |_| 0.0),
-            Self::Hellinger => (|l| -0.5 * (-0.5 * l).exp(), |l| 1.0 - 0.5 * (0.5 * l).exp()),
-            Self::ChiSquared => (f64::exp_m1, |_| 0.0),
+            Self::Kl | Self::KlDonskerVaradhan => [|l| l, |_| 0.0],
+            Self::ReverseKl => [|_| 0.0, |l| -l],
+            Self::Js => [|l| 0.5 * log_share(l), |l| 0.5 * log_share(-l)],
+            Self::Tv => [|l| (-(-l).exp_m1()).max(0.0), |_| 0.0],
+            Self::Hellinger => [|l| -0.5 * (-0.5 * l).exp(), |l| 1.0 - 0.5 * (0.5 * l).exp()],
+            Self::ChiSquared => [f64::exp_m1, |_| 0.0],
         }
     }
 
     fn bound(self, p: &[f64], q: &[f64]) -> Estimate {
         let first = Moments::of(p, |l| self.under_p(l));
         let second = Moments::of(q, |l| self.under_q(l));
-        let (term_p, term_q) = self.plug_in();
+        let [term_p, term_q] = self.plug_in();
         let plug_in = Moments::of(p, term_p).mean + Moments::of(q, term_q).mean;
         let (second_mean, second_variance) = match self {
             Self::KlDonskerVaradhan => (-second.mean.ln(), second.variance_of_mean() / second.mean.powi(2)),

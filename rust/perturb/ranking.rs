@@ -202,8 +202,9 @@ impl<P: Place> Tile<P> {
         }
         sort_by_sum(&mut self.order, sum);
         let tolerance = TIE_TOLERANCE * sums.iter().fold(0.0, |a: f64, b| a.max(b[lane].abs()));
+        let is_above = |a: usize, b: usize| sum(b) - sum(a) > tolerance;
         let mut below = 0;
-        for group in self.order.chunk_by(|a, b| !(sum(*b) - sum(*a) > tolerance)) {
+        for group in self.order.chunk_by(|a, b| !is_above(*a, *b)) {
             for model in group {
                 self.places[*model].as_flattened_mut()[draw] = P::at(below + group.len() / 2);
             }
