@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from vestige.kernels import spearman_rho as spearman_rho
     from vestige.kernels import spearman_rho_matrix as spearman_rho_matrix
     from vestige.kernels import token_log_probs as token_log_probs
+    from vestige.kernels import token_statistics as token_statistics
     from vestige.kernels import total_variation as total_variation
     from vestige.meta.reliability import reliability as reliability
     from vestige.metrics import METRICS as METRICS
@@ -78,6 +79,7 @@ _KERNELS = (
     "spearman_rho",
     "spearman_rho_matrix",
     "token_log_probs",
+    "token_statistics",
     "total_variation",
 )
 _HOME = dict.fromkeys(_KERNELS, "vestige.kernels") | {

@@ -36,6 +36,7 @@ __all__ = [
     "token_log_probs",
     "top_k_bounds",
     "variational_bounds",
+    "token_statistics",
 ]
 
 def bootstrap_replicates(
@@ -143,3 +144,6 @@ def top_k_bounds(
 def variational_bounds(
     p: Incomplete, q: Incomplete, kinds: SupportsGetItem[int, str]
 ) -> list[tuple[float, float, float]]: ...
+def token_statistics(
+    logits: Incomplete, token_ids: Incomplete, kinds: SupportsGetItem[int, str], dtype: str
+) -> list[Incomplete]: ...

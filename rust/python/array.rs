@@ -7,7 +7,7 @@ use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::{Error, Rows};
+use crate::{Error, Rows, Table};
 
 /// A vector whose elements lie side by side.
 pub(super) type Vector<'py, T> = PyReadonlyArray1<'py, T>;
@@ -18,6 +18,18 @@ pub(super) enum FloatTable<'py> {
     Float32(PyReadonlyArray2<'py, f32>),
     Float64(PyReadonlyArray2<'py, f64>),
     Bits(PyReadonlyArray2<'py, u16>),
+}
+
+impl FloatTable<'_> {
+    /// The table's rows; `dtype` says what 16 bits are.
+    pub(super) fn table(&self, dtype: &str) -> PyResult<Table<'_>> {
+        Ok(match self {
+            Self::Float32(table) => rows(&table.as_array())?.into(),
+            Self::Float64(table) => rows(&table.as_array())?.into(),
+            Self::Bits(table) if dtype == "bfloat16" => bfloat16_rows(&table.as_array())?.into(),
+            Self::Bits(table) => float16_rows(&table.as_array())?.into(),
+        })
+    }
 }
 
 /// Runs `body` with each table as [`Rows`] of its number format; `dtype` says what 16 bits are.

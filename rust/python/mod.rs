@@ -72,35 +72,31 @@ mod _rust {
     }
 
     #[pyfunction]
-    fn token_log_probs<'py>(
+    fn token_statistics<'py>(
         py: Python<'py>,
         logits: FloatTable<'py>,
         token_ids: Vector<'py, i64>,
+        kinds: Vec<String>,
         dtype: &str,
-    ) -> PyResult<Floats<'py>> {
-        let tokens = slice(&token_ids)?;
-        let values = with_rows!(dtype, logits => {
-            let n = logits.n_rows() * logits.n_classes();
-            Ok::<_, PyErr>(release(py, n, || likelihood::token_log_probs(logits, tokens))?)
-        })?;
-        Ok(values.into_pyarray(py))
+    ) -> PyResult<Vec<Floats<'py>>> {
+        let kinds = kinds.iter().map(|kind| kind.parse()).collect::<Result<Vec<_>, _>>()?;
+        let (logits, tokens) = (logits.table(dtype)?, slice(&token_ids)?);
+        let n = logits.n_rows() * logits.n_classes();
+        let values = release(py, n, || likelihood::token_statistics(logits, tokens, &kinds))?;
+        Ok(values.into_iter().map(|values| values.into_pyarray(py)).collect())
     }
 
     #[pyfunction]
     fn logsumexp<'py>(py: Python<'py>, logits: FloatTable<'py>, dtype: &str) -> PyResult<Floats<'py>> {
-        let values = with_rows!(dtype, logits => {
-            Ok::<_, PyErr>(release(py, logits.n_rows() * logits.n_classes(), || likelihood::logsumexp(logits)))
-        })?;
-        Ok(values.into_pyarray(py))
+        let logits = logits.table(dtype)?;
+        let n = logits.n_rows() * logits.n_classes();
+        Ok(release(py, n, || likelihood::logsumexp(logits)).into_pyarray(py))
     }
 
     #[pyfunction]
     fn entropy<'py>(py: Python<'py>, p: FloatTable<'py>, space: &str, dtype: &str) -> PyResult<Floats<'py>> {
-        let space = space.parse()?;
-        let values = with_rows!(dtype, p => {
-            Ok::<_, PyErr>(release(py, p.n_rows() * p.n_classes(), || likelihood::entropy(p, space))?)
-        })?;
-        Ok(values.into_pyarray(py))
+        let (p, space) = (p.table(dtype)?, space.parse()?);
+        Ok(release(py, p.n_rows() * p.n_classes(), || likelihood::entropy(p, space))?.into_pyarray(py))
     }
 
     #[pyfunction]

@@ -6,7 +6,7 @@ from vestige.kernels.ensemble import example_epsilons, forgetting_score, klom, l
 from vestige.kernels.group import group_mean, group_sum, sequence_mean, sequence_sum
 from vestige.kernels.joint import JointBootstrap, joint_bootstrap
 from vestige.kernels.levels import simd_level
-from vestige.kernels.likelihood import entropy, logsumexp, token_log_probs
+from vestige.kernels.likelihood import entropy, logsumexp, token_log_probs, token_statistics
 from vestige.kernels.perturb import WeightPerturbation, perturb_weights
 from vestige.kernels.rank import kendall_tau, kendall_tau_matrix, midranks, spearman_rho, spearman_rho_matrix
 from vestige.kernels.resample import bootstrap_replicates, jackknife_values, resample_indices
@@ -64,6 +64,7 @@ __all__ = [
     "spearman_rho_matrix",
     "token_log_probs",
     "top_k_bounds",
+    "token_statistics",
     "total_variation",
     "variational_bounds",
 ]

@@ -1,0 +1,231 @@
+//! Sums of exponentials over rows, and places of targets in them, in one pass over memory.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use crate::chunk::{self, BLOCK, Buffer, SEGMENT, Tile};
+use crate::simd::{self, Kernel, LANES, Level};
+use crate::table::{Float, Table};
+use crate::{math, threads};
+
+use super::terms::Terms;
+
+/// What one row adds up to, in units of the exponential of its largest value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowSums {
+    /// Largest value, NaN passed over.
+    pub(super) largest: f64,
+    /// `Σ e^d`, `Σ e^d d` and `Σ e^d d²` with `d` from the largest value; the first is NaN if a value is.
+    pub(super) sums: [f64; 3],
+    /// Logarithm of the first sum.
+    pub(super) log_sum: f64,
+    /// Values above the target, and values equal to it.
+    pub(super) above: usize,
+    pub(super) equal: usize,
+}
+
+impl RowSums {
+    /// Of a row that nobody asks for.
+    const SKIPPED: Self = Self { largest: f64::NAN, sums: [f64::NAN; 3], log_sum: f64::NAN, above: 0, equal: 0 };
+
+    /// With the rest of the same row.
+    fn merge(self, rest: Self) -> Self {
+        let largest = self.largest.max(rest.largest);
+        let (mut first, mut second) = (self.sums, rest.sums);
+        move_reference(&mut first, self.largest, largest, f64::exp);
+        move_reference(&mut second, rest.largest, largest, f64::exp);
+        let sums = std::array::from_fn(|i| first[i] + second[i]);
+        let (above, equal) = (self.above + rest.above, self.equal + rest.equal);
+        Self { largest, sums, log_sum: sums[0].ln(), above, equal }
+    }
+}
+
+/// Sums by a larger reference, by the binomial formula.
+#[inline(always)]
+fn move_reference(sums: &mut [f64; 3], from: f64, to: f64, exp: impl Fn(f64) -> f64) {
+    if from == to {
+        return;
+    }
+    let factor = exp(from - to);
+    let shift = if factor == 0.0 { 0.0 } else { from - to };
+    sums[2] = factor * (sums[2] + shift * (2.0 * sums[1] + shift * sums[0]));
+    sums[1] = factor * (sums[1] + shift * sums[0]);
+    sums[0] *= factor;
+}
+
+/// The logits of the tokens, one a row. A row whose target is NaN may be left out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Targets<'a> {
+    pub(super) logits: &'a [f64],
+    /// Whether to count what is above them.
+    pub(super) places: bool,
+}
+
+/// [`RowSums`] of each row, only the first of its sums if `N` is 1, all if it is 3.
+pub(super) fn row_sums<const N: usize>(table: Table<'_>, targets: Option<Targets<'_>>) -> Vec<RowSums> {
+    let (shape, n_chunks) = ((table.n_rows(), table.n_classes()), table.n_classes().div_ceil(LANES));
+    if n_chunks <= SEGMENT {
+        return threads::map_rows(shape, 1, |rows| Ok(part::<N>(Part { table, rows, chunks: None, targets })))
+            .expect("it has no way to fail");
+    }
+    let segments = threads::blocks(n_chunks, SEGMENT);
+    let parts = threads::map(shape.0 * segments.len(), shape.0 * shape.1, |i| {
+        let row = i / segments.len();
+        let chunks = Some(segments[i % segments.len()].clone());
+        part::<N>(Part { table, rows: row..row + 1, chunks, targets })[0]
+    });
+    let whole = |parts: &[RowSums]| parts[1..].iter().fold(parts[0], |row, part| row.merge(*part));
+    parts.chunks(segments.len()).map(whole).collect()
+}
+
+fn part<const N: usize>(part: Part<'_>) -> Vec<RowSums> {
+    if part.table.is_single() {
+        simd::widest(Pass::<f32, N>(part, PhantomData))
+    } else {
+        simd::widest(Pass::<f64, N>(part, PhantomData))
+    }
+}
+
+/// Some rows, or one segment of a row.
+struct Part<'a> {
+    table: Table<'a>,
+    rows: Range<usize>,
+    chunks: Option<Range<usize>>,
+    targets: Option<Targets<'a>>,
+}
+
+struct Pass<'a, F, const N: usize>(Part<'a>, PhantomData<F>);
+
+impl<F: Terms, const N: usize> Kernel for Pass<'_, F, N> {
+    type Output = Vec<RowSums>;
+
+    #[inline(always)]
+    fn run<L: Level>(self) -> Self::Output {
+        let Part { table, rows, chunks, targets } = self.0;
+        let (mut tile, mut buffer) = (Tile::<F>::new(table), [[F::ZERO; LANES]; BLOCK]);
+        let chunks = chunks.unwrap_or(0..tile.n_chunks());
+        let (n_rows, mut sums) = (chunk::rows_of_tile(&table), Vec::with_capacity(rows.len()));
+        for start in rows.clone().step_by(n_rows) {
+            let rows = start..rows.end.min(start + n_rows);
+            let targets = targets.map(|targets| Targets { logits: &targets.logits[rows.clone()], ..targets });
+            if targets.is_some_and(|targets| targets.logits.iter().all(|logit| logit.is_nan())) {
+                sums.extend(rows.map(|_| RowSums::SKIPPED));
+                continue;
+            }
+            tile.go_to(&rows);
+            let targets = targets.filter(|targets| targets.places).map(|targets| lanes_of(targets.logits));
+            let state = pass::<F, L, N>(&tile, chunks.clone(), targets, &mut buffer);
+            state.append::<F, L>(&tile, rows.len(), &mut sums);
+        }
+        sums
+    }
+}
+
+/// One target a lane; lanes without one repeat the last.
+fn lanes_of<F: Terms>(targets: &[f64]) -> [F; LANES] {
+    std::array::from_fn(|lane| F::of(targets[lane.min(targets.len() - 1)]))
+}
+
+#[inline(always)]
+fn pass<F: Terms, L: Level, const N: usize>(
+    tile: &Tile<'_, F>,
+    chunks: Range<usize>,
+    targets: Option<[F; LANES]>,
+    buffer: &mut Buffer<F>,
+) -> State<N> {
+    let mut state = State::new();
+    for chunks in chunk::blocks(chunks) {
+        let block = tile.block(chunks, F::NEG_INFINITY, buffer);
+        let largest = tile.largest_of_row(&F::largest::<L>(block));
+        state.raise::<L>(&largest);
+        F::add::<L, N>(block, &state.finite_reference(), &mut state.sums);
+        if let Some(targets) = &targets {
+            state.count(block, targets);
+        }
+    }
+    state
+}
+
+/// Sums of each lane so far.
+struct State<const N: usize> {
+    reference: [f64; LANES],
+    sums: [[f64; LANES]; N],
+    above: [u32; LANES],
+    equal: [u32; LANES],
+}
+
+impl<const N: usize> State<N> {
+    #[inline(always)]
+    fn new() -> Self {
+        let (reference, none) = ([f64::NEG_INFINITY; LANES], [0; LANES]);
+        Self { reference, sums: [[0.0; LANES]; N], above: none, equal: none }
+    }
+
+    /// Goes to the larger reference where there is one.
+    #[inline(always)]
+    fn raise<L: Level>(&mut self, largest: &[f64; LANES]) {
+        let mut is_higher = false;
+        for lane in 0..LANES {
+            is_higher |= largest[lane] > self.reference[lane];
+        }
+        if !is_higher {
+            return;
+        }
+        for lane in 0..LANES {
+            if largest[lane] > self.reference[lane] {
+                let mut sums = [0.0; 3];
+                for i in 0..N {
+                    sums[i] = self.sums[i][lane];
+                }
+                move_reference(&mut sums, self.reference[lane], largest[lane], math::exp::<L>);
+                for i in 0..N {
+                    self.sums[i][lane] = sums[i];
+                }
+                self.reference[lane] = largest[lane];
+            }
+        }
+    }
+
+    /// An infinite reference would make every difference infinite or NaN.
+    #[inline(always)]
+    fn finite_reference(&self) -> [f64; LANES] {
+        let mut finite = self.reference;
+        for lane in 0..LANES {
+            finite[lane] = if finite[lane].is_finite() { finite[lane] } else { 0.0 };
+        }
+        finite
+    }
+
+    #[inline(always)]
+    fn count<F: Terms>(&mut self, block: &[[F; LANES]], targets: &[F; LANES]) {
+        for chunk in block {
+            for lane in 0..LANES {
+                self.above[lane] += u32::from(chunk[lane] > targets[lane]);
+                self.equal[lane] += u32::from(chunk[lane] == targets[lane]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn append<F: Terms, L: Level>(&self, tile: &Tile<'_, F>, n_rows: usize, rows: &mut Vec<RowSums>) {
+        let mut sums = [[0.0; LANES]; N];
+        for i in 0..N {
+            sums[i] = tile.over_row(&self.sums[i]);
+        }
+        let mut logs = sums[0];
+        for log in &mut logs[..if tile.is_short() { LANES } else { 1 }] {
+            *log = math::ln::<L>(*log);
+        }
+        for lane in 0..n_rows {
+            let mut row = [0.0; 3];
+            for i in 0..N {
+                row[i] = sums[i][lane];
+            }
+            let [above, equal] = [&self.above, &self.equal].map(|counts| match tile.is_short() {
+                true => counts[lane] as usize,
+                false => counts.iter().map(|n| *n as usize).sum(),
+            });
+            rows.push(RowSums { largest: self.reference[lane], sums: row, log_sum: logs[lane], above, equal });
+        }
+    }
+}
