@@ -38,8 +38,12 @@ impl<'a, F: Float> Tile<'a, F> {
             let mut line = [F::ZERO; SHORT];
             let line = &mut line[..self.table.n_classes()];
             for lane in 0..LANES {
-                F::read(&self.table, (rows.start + lane).min(rows.end - 1), 0, line);
-                for (chunk, value) in self.staged.iter_mut().zip(&*line) {
+                let row = (rows.start + lane).min(rows.end - 1);
+                let values = F::borrow(&self.table, row).unwrap_or_else(|| {
+                    F::read(&self.table, row, 0, line);
+                    &*line
+                });
+                for (chunk, value) in self.staged.iter_mut().zip(values) {
                     chunk[lane] = *value;
                 }
             }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::chunk::{self, BLOCK, Buffer, SEGMENT, Tile};
 use crate::simd::{self, Kernel, LANES, Level};
-use crate::table::{Float, Table};
+use crate::table::Table;
 use crate::{math, threads};
 
 use super::terms::Terms;
@@ -31,9 +31,7 @@ impl RowSums {
     /// With the rest of the same row.
     fn merge(self, rest: Self) -> Self {
         let largest = self.largest.max(rest.largest);
-        let (mut first, mut second) = (self.sums, rest.sums);
-        move_reference(&mut first, self.largest, largest, f64::exp);
-        move_reference(&mut second, rest.largest, largest, f64::exp);
+        let (first, second) = (moved(self.sums, self.largest, largest), moved(rest.sums, rest.largest, largest));
         let sums = std::array::from_fn(|i| first[i] + second[i]);
         let (above, equal) = (self.above + rest.above, self.equal + rest.equal);
         Self { largest, sums, log_sum: sums[0].ln(), above, equal }
@@ -41,16 +39,14 @@ impl RowSums {
 }
 
 /// Sums by a larger reference, by the binomial formula.
-#[inline(always)]
-fn move_reference(sums: &mut [f64; 3], from: f64, to: f64, exp: impl Fn(f64) -> f64) {
+fn moved(sums: [f64; 3], from: f64, to: f64) -> [f64; 3] {
     if from == to {
-        return;
+        return sums;
     }
-    let factor = exp(from - to);
+    let factor = (from - to).exp();
     let shift = if factor == 0.0 { 0.0 } else { from - to };
-    sums[2] = factor * (sums[2] + shift * (2.0 * sums[1] + shift * sums[0]));
-    sums[1] = factor * (sums[1] + shift * sums[0]);
-    sums[0] *= factor;
+    let [zeroth, first, second] = sums;
+    [factor * zeroth, factor * (first + shift * zeroth), factor * (second + shift * (2.0 * first + shift * zeroth))]
 }
 
 /// The logits of the tokens, one a row. A row whose target is NaN may be left out.
@@ -136,11 +132,10 @@ fn pass<F: Terms, L: Level, const N: usize>(
     let mut state = State::new();
     for chunks in chunk::blocks(chunks) {
         let block = tile.block(chunks, F::NEG_INFINITY, buffer);
-        let largest = tile.largest_of_row(&F::largest::<L>(block));
-        state.raise::<L>(&largest);
+        state.raise::<L>(&F::largest::<L>(block, tile.is_short()));
         F::add::<L, N>(block, &state.finite_reference(), &mut state.sums);
         if let Some(targets) = &targets {
-            state.count(block, targets);
+            F::count::<L>(block, targets, &mut state.above, &mut state.equal);
         }
     }
     state
@@ -150,39 +145,57 @@ fn pass<F: Terms, L: Level, const N: usize>(
 struct State<const N: usize> {
     reference: [f64; LANES],
     sums: [[f64; LANES]; N],
-    above: [u32; LANES],
-    equal: [u32; LANES],
+    above: [f64; LANES],
+    equal: [f64; LANES],
 }
 
 impl<const N: usize> State<N> {
     #[inline(always)]
     fn new() -> Self {
-        let (reference, none) = ([f64::NEG_INFINITY; LANES], [0; LANES]);
+        let (reference, none) = ([f64::NEG_INFINITY; LANES], [0.0; LANES]);
         Self { reference, sums: [[0.0; LANES]; N], above: none, equal: none }
     }
 
-    /// Goes to the larger reference where there is one.
+    /// Goes to the larger reference where there is one. All lanes alike, so that none waits for another.
     #[inline(always)]
     fn raise<L: Level>(&mut self, largest: &[f64; LANES]) {
-        let mut is_higher = false;
+        let (mut is_higher, mut is_first) = (false, true);
         for lane in 0..LANES {
             is_higher |= largest[lane] > self.reference[lane];
+            is_first &= self.reference[lane] == f64::NEG_INFINITY;
         }
         if !is_higher {
             return;
         }
+        let (mut shift, mut factor) = ([0.0; LANES], [0.0; LANES]);
         for lane in 0..LANES {
-            if largest[lane] > self.reference[lane] {
-                let mut sums = [0.0; 3];
-                for i in 0..N {
-                    sums[i] = self.sums[i][lane];
-                }
-                move_reference(&mut sums, self.reference[lane], largest[lane], math::exp::<L>);
-                for i in 0..N {
-                    self.sums[i][lane] = sums[i];
-                }
-                self.reference[lane] = largest[lane];
+            let is_higher = largest[lane] > self.reference[lane];
+            let higher = if is_higher { largest[lane] } else { self.reference[lane] };
+            shift[lane] = if is_higher { self.reference[lane] - higher } else { 0.0 };
+            factor[lane] = if is_higher { 0.0 } else { 1.0 };
+            self.reference[lane] = higher;
+        }
+        if !is_first {
+            for lane in 0..LANES {
+                factor[lane] = math::exp::<L>(shift[lane]);
             }
+        }
+        for lane in 0..LANES {
+            shift[lane] = if factor[lane] == 0.0 { 0.0 } else { shift[lane] };
+        }
+        self.move_sums(&shift, &factor);
+    }
+
+    /// By the binomial formula. NaN stays NaN.
+    #[inline(always)]
+    fn move_sums(&mut self, shift: &[f64; LANES], factor: &[f64; LANES]) {
+        for lane in 0..LANES {
+            if N == 3 {
+                let twice = 2.0 * self.sums[1][lane] + shift[lane] * self.sums[0][lane];
+                self.sums[2][lane] = factor[lane] * (self.sums[2][lane] + shift[lane] * twice);
+                self.sums[1][lane] = factor[lane] * (self.sums[1][lane] + shift[lane] * self.sums[0][lane]);
+            }
+            self.sums[0][lane] *= factor[lane];
         }
     }
 
@@ -197,16 +210,6 @@ impl<const N: usize> State<N> {
     }
 
     #[inline(always)]
-    fn count<F: Terms>(&mut self, block: &[[F; LANES]], targets: &[F; LANES]) {
-        for chunk in block {
-            for lane in 0..LANES {
-                self.above[lane] += u32::from(chunk[lane] > targets[lane]);
-                self.equal[lane] += u32::from(chunk[lane] == targets[lane]);
-            }
-        }
-    }
-
-    #[inline(always)]
     fn append<F: Terms, L: Level>(&self, tile: &Tile<'_, F>, n_rows: usize, rows: &mut Vec<RowSums>) {
         let mut sums = [[0.0; LANES]; N];
         for i in 0..N {
@@ -216,15 +219,13 @@ impl<const N: usize> State<N> {
         for log in &mut logs[..if tile.is_short() { LANES } else { 1 }] {
             *log = math::ln::<L>(*log);
         }
+        let (above, equal) = (tile.over_row(&self.above), tile.over_row(&self.equal));
         for lane in 0..n_rows {
             let mut row = [0.0; 3];
             for i in 0..N {
                 row[i] = sums[i][lane];
             }
-            let [above, equal] = [&self.above, &self.equal].map(|counts| match tile.is_short() {
-                true => counts[lane] as usize,
-                false => counts.iter().map(|n| *n as usize).sum(),
-            });
+            let (above, equal) = (above[lane] as usize, equal[lane] as usize);
             rows.push(RowSums { largest: self.reference[lane], sums: row, log_sum: logs[lane], above, equal });
         }
     }

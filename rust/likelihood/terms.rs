@@ -12,8 +12,16 @@ pub(super) trait Terms: Float + PartialOrd {
     /// The nearest such number.
     fn of(x: f64) -> Self;
 
-    /// Largest value of each lane, passing over NaN.
-    fn largest<L: Level>(block: &[[Self; LANES]]) -> [f64; LANES];
+    /// Largest value of each lane, or in each lane of them all, passing over NaN.
+    fn largest<L: Level>(block: &[[Self; LANES]], by_lane: bool) -> [f64; LANES];
+
+    /// Adds the number of values above each lane's target, and of those equal to it.
+    fn count<L: Level>(
+        block: &[[Self; LANES]],
+        targets: &[Self; LANES],
+        above: &mut [f64; LANES],
+        equal: &mut [f64; LANES],
+    );
 
     /// Adds `e^d`, `e^d d` and `e^d d²` of each value to its lane, as many as `N`; `d <= 0` is the distance from the reference.
     fn add<L: Level, const N: usize>(block: &[[Self; LANES]], reference: &[f64; LANES], sums: &mut [[f64; LANES]; N]);
@@ -26,7 +34,7 @@ impl Terms for f32 {
     }
 
     #[inline(always)]
-    fn largest<L: Level>(block: &[[f32; LANES]]) -> [f64; LANES] {
+    fn largest<L: Level>(block: &[[f32; LANES]], by_lane: bool) -> [f64; LANES] {
         let mut top = [L::Singles::splat(f32::NEG_INFINITY); 2];
         let (pairs, rest) = block.as_chunks::<2>();
         for [a, b] in pairs {
@@ -35,11 +43,34 @@ impl Terms for f32 {
         if let [last] = rest {
             top[0] = L::Singles::load(last).maximum(top[0]);
         }
-        let (top, mut largest) = (top[0].maximum(top[1]).to_array(), [0.0; LANES]);
+        let mut top = top[0].maximum(top[1]).to_array();
+        if !by_lane {
+            spread(&mut top);
+        }
+        let mut largest = [0.0; LANES];
         for lane in 0..LANES {
             largest[lane] = f64::from(top[lane]);
         }
         largest
+    }
+
+    /// A block has few enough values for exact counts in `f32`.
+    #[inline(always)]
+    fn count<L: Level>(
+        block: &[[f32; LANES]],
+        targets: &[f32; LANES],
+        above: &mut [f64; LANES],
+        equal: &mut [f64; LANES],
+    ) {
+        let (targets, one, zero) = (L::Singles::load(targets), L::Singles::splat(1.0), L::Singles::zero());
+        let mut counts = [zero; 2];
+        for chunk in block {
+            let values = L::Singles::load(chunk);
+            counts[0] = counts[0].add(L::Singles::select(targets.below(values), one, zero));
+            counts[1] = counts[1].add(L::Singles::select(targets.equals(values), one, zero));
+        }
+        counts[0].add_to(above);
+        counts[1].add_to(equal);
     }
 
     /// Few enough terms of a lane are in a block that their `f32` sum keeps its digits.
@@ -69,6 +100,17 @@ impl Terms for f32 {
             block_sums[i].add_to(&mut sums[i]);
         }
     }
+}
+
+/// The largest of all lanes in each.
+#[inline(always)]
+fn spread<F: PartialOrd + Copy>(lanes: &mut [F; LANES]) {
+    for width in [8, 4, 2, 1] {
+        for lane in 0..width {
+            lanes[lane] = if lanes[lane + width] > lanes[lane] { lanes[lane + width] } else { lanes[lane] };
+        }
+    }
+    *lanes = [lanes[0]; LANES];
 }
 
 /// Where the exponential is next to the smallest normal number: what is left of it is lost in any sum that has a 1.
@@ -102,14 +144,32 @@ impl Terms for f64 {
     }
 
     #[inline(always)]
-    fn largest<L: Level>(block: &[[f64; LANES]]) -> [f64; LANES] {
+    fn largest<L: Level>(block: &[[f64; LANES]], by_lane: bool) -> [f64; LANES] {
         let mut top = [f64::NEG_INFINITY; LANES];
         for chunk in block {
             for lane in 0..LANES {
                 top[lane] = if chunk[lane] > top[lane] { chunk[lane] } else { top[lane] };
             }
         }
+        if !by_lane {
+            spread(&mut top);
+        }
         top
+    }
+
+    #[inline(always)]
+    fn count<L: Level>(
+        block: &[[f64; LANES]],
+        targets: &[f64; LANES],
+        above: &mut [f64; LANES],
+        equal: &mut [f64; LANES],
+    ) {
+        for chunk in block {
+            for lane in 0..LANES {
+                above[lane] += if chunk[lane] > targets[lane] { 1.0 } else { 0.0 };
+                equal[lane] += if chunk[lane] == targets[lane] { 1.0 } else { 0.0 };
+            }
+        }
     }
 
     #[inline(always)]
