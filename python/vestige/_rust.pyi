@@ -33,10 +33,9 @@ __all__ = [
     "simd_level",
     "spearman_rho",
     "spearman_rho_matrix",
-    "token_log_probs",
+    "token_statistics",
     "top_k_bounds",
     "variational_bounds",
-    "token_statistics",
 ]
 
 def bootstrap_replicates(
@@ -137,7 +136,6 @@ def set_num_threads(n: SupportsIndex) -> None: ...
 def simd_level() -> str: ...
 def spearman_rho(x: Incomplete, y: Incomplete) -> float: ...
 def spearman_rho_matrix(columns: Incomplete) -> Incomplete: ...
-def token_log_probs(logits: Incomplete, token_ids: Incomplete, dtype: str) -> Incomplete: ...
 def top_k_bounds(
     p: tuple[Incomplete, Incomplete, Incomplete], q: tuple[Incomplete, Incomplete, Incomplete]
 ) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]: ...

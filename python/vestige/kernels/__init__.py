@@ -63,8 +63,8 @@ __all__ = [
     "spearman_rho",
     "spearman_rho_matrix",
     "token_log_probs",
-    "top_k_bounds",
     "token_statistics",
+    "top_k_bounds",
     "total_variation",
     "variational_bounds",
 ]
