@@ -20,7 +20,7 @@ impl<'a, T> Rows<'a, T> {
         if n_rows == 0 || n_classes == 0 {
             return Err(Error::Empty);
         }
-        let needed = (n_rows - 1) * stride + n_classes;
+        let needed = (n_rows - 1).saturating_mul(stride).saturating_add(n_classes);
         if data.len() < needed {
             return Err(Error::LengthMismatch { left: needed, right: data.len() });
         }
@@ -63,5 +63,7 @@ mod tests {
     fn a_short_buffer_is_refused() {
         assert!(Rows::new(&[1, 2, 3], 2, 2, 2).is_err());
         assert_eq!(Rows::new(&[1.0], 0, 1, 1).unwrap_err(), Error::Empty);
+        assert!(Rows::new(&[1.0], 3, 1, usize::MAX).is_err());
+        assert!(Rows::new(&[1.0], 2, usize::MAX, 1).is_err());
     }
 }
