@@ -31,6 +31,7 @@ mod _rust {
     use crate::bounds::{self, TopK};
     use crate::ensemble::{self, Ensemble, Histogram};
     use crate::group::{self, Reduction, Weighted};
+    use crate::permutation::{self, PermutationTest, Plan};
     use crate::perturb::{self, Law, Perturbation};
     use crate::resample::joint::{self, Keep, Metric, Moments, Table};
     use crate::resample::{self, Sample, Statistic};
@@ -451,6 +452,73 @@ mod _rust {
 
     fn top_k<'a>(name: &'static str, (ids, log_probs, tail): &'a TopKArrays<'_>) -> PyResult<TopK<'a>> {
         Ok(TopK { name, ids: flat(ids)?, log_probs: flat(log_probs)?, tail_log_mass: slice(tail)? })
+
+    /// Alternative, most relabellings that are all made, number of random ones, seed.
+    type PlanFields = (String, u64, u64, u64);
+
+    fn plan_of((alternative, most_exact, n_permutations, seed): PlanFields) -> PyResult<Plan> {
+        Ok(Plan { alternative: alternative.parse()?, most_exact, n_permutations, seed })
+    }
+
+    /// Statistics, centres, p-values, adjusted ones, numbers of undefined ones; relabellings, and whether they are all.
+    type TestFields<'py> = (Floats<'py>, Floats<'py>, Floats<'py>, Floats<'py>, Counts<'py>, u64, bool);
+
+    fn test_fields(py: Python<'_>, test: PermutationTest) -> TestFields<'_> {
+        (
+            test.statistic.into_pyarray(py),
+            test.centre.into_pyarray(py),
+            test.p_value.into_pyarray(py),
+            test.p_adjusted.into_pyarray(py),
+            counts(py, test.n_undefined),
+            test.n_relabellings,
+            test.exact,
+        )
+    }
+
+    #[pyfunction]
+    fn sign_flip_test<'py>(
+        py: Python<'py>,
+        differences: PyReadonlyArray2<'py, f64>,
+        units: Vector<'py, u32>,
+        n_units: usize,
+        plan: PlanFields,
+    ) -> PyResult<TestFields<'py>> {
+        let (columns, units, plan) = (columns(&differences), slice(&units)?, plan_of(plan)?);
+        let test = py.detach(|| permutation::sign_flip_test(&columns, units, n_units, &plan))?;
+        Ok(test_fields(py, test))
+    }
+
+    #[pyfunction]
+    #[expect(clippy::too_many_arguments, reason = "the wrapper in Python gives them names and defaults")]
+    fn label_permutation_test<'py>(
+        py: Python<'py>,
+        rows: PyReadonlyArray2<'py, f64>,
+        n_first: usize,
+        units: Vector<'py, u32>,
+        n_units: [usize; 2],
+        paired: bool,
+        statistic: &str,
+        plan: PlanFields,
+    ) -> PyResult<TestFields<'py>> {
+        let (columns, units, plan) = (columns(&rows), slice(&units)?, plan_of(plan)?);
+        let comparison = statistic.parse()?;
+        let run = || permutation::label_test(&columns, n_first, units, n_units, paired, comparison, &plan);
+        Ok(test_fields(py, py.detach(run)?))
+    }
+
+    #[pyfunction]
+    fn within_group_permutation_test<'py>(
+        py: Python<'py>,
+        x: PyReadonlyArray2<'py, f64>,
+        y: Vector<'py, f64>,
+        groups: Vector<'py, u32>,
+        statistic: &str,
+        plan: PlanFields,
+    ) -> PyResult<TestFields<'py>> {
+        let (columns, y, groups, plan) = (columns(&x), slice(&y)?, slice(&groups)?, plan_of(plan)?);
+        let association = statistic.parse()?;
+        let test = py.detach(|| permutation::within_group_test(&columns, y, groups, association, &plan))?;
+        Ok(test_fields(py, test))
     }
 
     /// Fields of a `WeightPerturbation`, in the order of their declaration.
