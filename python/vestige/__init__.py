@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vestige.kernels import kendall_tau_matrix as kendall_tau_matrix
     from vestige.kernels import kl_divergence as kl_divergence
     from vestige.kernels import ks_statistic as ks_statistic
+    from vestige.kernels import label_permutation_test as label_permutation_test
     from vestige.kernels import logsumexp as logsumexp
     from vestige.kernels import midranks as midranks
     from vestige.kernels import min_k as min_k
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
     from vestige.kernels import sequence_nll as sequence_nll
     from vestige.kernels import sequence_sum as sequence_sum
     from vestige.kernels import set_num_threads as set_num_threads
+    from vestige.kernels import sign_flip_test as sign_flip_test
     from vestige.kernels import simd_level as simd_level
     from vestige.kernels import spearman_rho as spearman_rho
     from vestige.kernels import spearman_rho_matrix as spearman_rho_matrix
     from vestige.kernels import token_log_probs as token_log_probs
     from vestige.kernels import token_statistics as token_statistics
     from vestige.kernels import total_variation as total_variation
+    from vestige.kernels import within_group_permutation_test as within_group_permutation_test
     from vestige.meta.reliability import reliability as reliability
     from vestige.metrics import METRICS as METRICS
     from vestige.metrics import ScoreTable as ScoreTable
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from vestige.stats.bootstrap import bootstrap as bootstrap
     from vestige.stats.equivalence import equivalence_to_retraining as equivalence_to_retraining
     from vestige.stats.estimate import Estimate as Estimate
+    from vestige.stats.rank_sets import rank_sets as rank_sets
 
 _KERNELS = (
     "divergences",
@@ -63,6 +67,7 @@ _KERNELS = (
     "kendall_tau_matrix",
     "kl_divergence",
     "ks_statistic",
+    "label_permutation_test",
     "logsumexp",
     "midranks",
     "min_k",
@@ -76,11 +81,13 @@ _KERNELS = (
     "sequence_sum",
     "set_num_threads",
     "simd_level",
+    "sign_flip_test",
     "spearman_rho",
     "spearman_rho_matrix",
     "token_log_probs",
     "token_statistics",
     "total_variation",
+    "within_group_permutation_test",
 )
 _HOME = dict.fromkeys(_KERNELS, "vestige.kernels") | {
     "Estimate": "vestige.stats.estimate",
@@ -89,6 +96,7 @@ _HOME = dict.fromkeys(_KERNELS, "vestige.kernels") | {
     "bootstrap": "vestige.stats.bootstrap",
     "equivalence_to_retraining": "vestige.stats.equivalence",
     "evaluate": "vestige.evaluation",
+    "rank_sets": "vestige.stats.rank_sets",
     "reliability": "vestige.meta.reliability",
     "render": "vestige.report",
 }

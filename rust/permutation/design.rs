@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::random::Stream;
+use crate::random::SHORT_INDEX;
 
 /// A kind of exchange.
 #[derive(Debug, Clone)]
@@ -86,34 +86,57 @@ impl Design {
         }
     }
 
+    /// Random words that a random relabelling takes.
+    pub(super) fn n_words(&self) -> usize {
+        match self {
+            Self::Flips { n } => n.div_ceil(32),
+            Self::Choices { n, chosen } => chosen * words_a_step(*n),
+            Self::Shuffles { groups } => groups.iter().map(|group| (group.len() - 1) * words_a_step(group.len())).sum(),
+        }
+    }
+
     /// A random relabelling, from the observed one.
-    pub(super) fn draw(&self, stream: &mut Stream, labels: &mut [u32]) {
+    #[inline(always)]
+    pub(super) fn draw(&self, mut words: &[u32], labels: &mut [u32]) {
         match self {
             Self::Flips { .. } => {
-                for word in labels.chunks_mut(32) {
-                    let bits = stream.next_u32();
-                    word.iter_mut().enumerate().for_each(|(i, flip)| *flip = (bits >> i) & 1);
+                for (labels, bits) in labels.chunks_mut(32).zip(words) {
+                    for (i, flip) in labels.iter_mut().enumerate() {
+                        *flip = (bits >> i) & 1;
+                    }
                 }
             }
-            Self::Choices { chosen, .. } => shuffle(stream, labels, *chosen),
+            Self::Choices { chosen, .. } => shuffle(words, labels, *chosen),
             Self::Shuffles { groups } => {
-                groups.iter().for_each(|group| shuffle(stream, &mut labels[group.clone()], group.len() - 1));
+                for group in groups {
+                    let n = group.len() - 1;
+                    shuffle(words, &mut labels[group.clone()], n);
+                    words = &words[n * words_a_step(group.len())..];
+                }
             }
         }
     }
 }
 
+/// One word makes an index below 2^20, two make a larger one.
+fn words_a_step(n: usize) -> usize {
+    if n <= SHORT_INDEX { 1 } else { 2 }
+}
+
 /// Puts random ones of `labels` into its first `n` places (Fisher and Yates).
 #[inline(always)]
-fn shuffle(stream: &mut Stream, labels: &mut [u32], n: usize) {
-    for i in 0..n {
-        let left = (labels.len() - i) as u64;
-        let step = if left < 1 << 20 {
-            (u64::from(stream.next_u32()) * left) >> 32
-        } else {
-            ((u128::from(stream.next_u64()) * u128::from(left)) >> 64) as u64
-        };
-        labels.swap(i, i + step as usize);
+fn shuffle(words: &[u32], labels: &mut [u32], n: usize) {
+    if words_a_step(labels.len()) == 1 {
+        for (i, word) in words[..n].iter().enumerate() {
+            let step = (u64::from(*word) * (labels.len() - i) as u64) >> 32;
+            labels.swap(i, i + step as usize);
+        }
+    } else {
+        for (i, [high, low]) in words.as_chunks::<2>().0[..n].iter().enumerate() {
+            let wide = (u64::from(*high) << 32) | u64::from(*low);
+            let step = (u128::from(wide) * (labels.len() - i) as u128) >> 64;
+            labels.swap(i, i + step as usize);
+        }
     }
 }
 
@@ -187,7 +210,9 @@ fn next_order(labels: &mut [u32]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::words::Fill;
     use super::*;
+    use crate::simd;
 
     fn designs() -> [(Design, u64); 6] {
         [
@@ -226,7 +251,9 @@ mod tests {
             let mut seen = std::collections::HashMap::new();
             for i in 0..200 * n {
                 let mut labels = design.observed();
-                design.draw(&mut Stream::new(1, 0, i), &mut labels);
+                let mut words = vec![0; design.n_words()];
+                simd::widest(Fill { words: &mut words, seed: 1, index: i });
+                design.draw(&words, &mut labels);
                 labels.truncate(design.n_positions());
                 if matches!(design, Design::Choices { .. }) {
                     labels.sort_unstable();

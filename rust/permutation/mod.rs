@@ -7,16 +7,18 @@
 mod design;
 mod prepare;
 mod statistic;
+mod words;
 
 use std::ops::Range;
 use std::str::FromStr;
 
 use crate::error::unknown;
-use crate::random::Stream;
+use crate::simd::{self, Kernel, Level};
 use crate::threads;
 use design::Design;
 pub use prepare::{Association, Comparison, label_test, sign_flip_test, within_group_test};
 use statistic::{Scratch, Statistic};
+use words::Fill;
 
 /// Statistics closer than this, relative to their scale, are equal: they differ by rounding at most.
 ///
@@ -140,25 +142,24 @@ impl Sweep<'_> {
         let n_labels = if self.exact { 4 } else { self.problem.design.observed().len() };
         let work = self.n as usize * (n_labels + 10) * (2 + self.problem.statistic.n_members());
         threads::map(blocks.len(), work, |i| {
-            let mut gathered = empty();
-            self.visit(blocks[i].clone(), |values| add(&mut gathered, values));
-            gathered
+            simd::widest(Gather { sweep: self, block: blocks[i].clone(), gathered: empty(), add: &add })
         })
     }
 
     #[inline(always)]
-    fn visit(&self, block: Range<usize>, mut add: impl FnMut(&[f64])) {
+    fn visit<L: Level>(&self, block: Range<usize>, mut add: impl FnMut(&[f64])) {
         let Problem { design, statistic, .. } = self.problem;
         let (mut scratch, mut values) = (Scratch::default(), vec![0.0; statistic.n_members()]);
         let observed = design.observed();
-        let (mut labels, mut changed) = (observed.clone(), 0);
+        let (mut labels, mut changed, mut words) = (observed.clone(), 0, vec![0; design.n_words()]);
         if self.exact {
             design.start(block.start as u64, &mut labels);
         }
         for index in block {
             if !self.exact {
                 labels.copy_from_slice(&observed);
-                design.draw(&mut Stream::new(self.seed, 0, index as u64), &mut labels);
+                Fill { words: &mut words, seed: self.seed, index: index as u64 }.run::<L>();
+                design.draw(&words, &mut labels);
             }
             statistic.evaluate(&labels, changed, &mut scratch, &mut values);
             add(&values);
@@ -205,6 +206,24 @@ impl Sweep<'_> {
         let n_members = reach.len();
         let parts = self.gather(|| Counts::new(n_members), |counts, values| counts.add(scale, reach, values));
         parts.into_iter().fold(Counts::new(n_members), Counts::merged)
+    }
+}
+
+/// One block of relabellings.
+struct Gather<'a, A, F> {
+    sweep: &'a Sweep<'a>,
+    block: Range<usize>,
+    gathered: A,
+    add: &'a F,
+}
+
+impl<A, F: Fn(&mut A, &[f64])> Kernel for Gather<'_, A, F> {
+    type Output = A;
+
+    #[inline(always)]
+    fn run<L: Level>(mut self) -> A {
+        self.sweep.visit::<L>(self.block, |values| (self.add)(&mut self.gathered, values));
+        self.gathered
     }
 }
 

@@ -177,15 +177,20 @@ fn for_means(column: &[f64]) -> Vec<f64> {
 fn flips(differences: &[Vec<f64>], units: &[u32], n_units: usize) -> Problem {
     let differences: Vec<Vec<f64>> = differences.iter().map(|column| for_means(column)).collect();
     let kept = sums_by_unit(&differences, units, n_units);
-    let flipped = kept.iter().map(|sum| -sum).collect();
+    let flipped: Vec<f64> = kept.iter().map(|sum| -sum).collect();
     let width = differences.len();
     let finish = Finish::Scale(vec![1.0 / units.len() as f64; width]);
-    let terms = Terms::Flip { kept, flipped };
+    let terms = Terms::Flip { both: side_by_side(&kept, &flipped, width) };
     Problem {
         design: Design::Flips { n: n_units },
         statistic: Statistic::Linear(Linear { terms, finish, width, n_positions: n_units }),
         tolerance: differences.iter().map(|column| TIE_TOLERANCE * mean_size(column)).collect(),
     }
+}
+
+/// The columns of a unit as it is, and then flipped.
+fn side_by_side(kept: &[f64], flipped: &[f64], width: usize) -> Vec<f64> {
+    kept.chunks_exact(width).zip(flipped.chunks_exact(width)).flat_map(|pair| [pair.0, pair.1].concat()).collect()
 }
 
 /// Two samples of the same things.
@@ -201,7 +206,8 @@ fn swaps(columns: &[Vec<f64>], units: &[u32], n_units: usize, comparison: Compar
             let ranks: Vec<Vec<f64>> = columns.iter().map(|column| midranks(column)).collect();
             let side = |second| sums_by_unit(&ranks.iter().map(half(second)).collect::<Vec<_>>(), units, n_units);
             let sizes = Sizes { n_summed: Some(n as f64), n_rows: 2.0 * n as f64, second: false };
-            let (width, terms) = (columns.len(), Terms::Flip { kept: side(false), flipped: side(true) });
+            let width = columns.len();
+            let terms = Terms::Flip { both: side_by_side(&side(false), &side(true), width) };
             let finish = Finish::RocAuc { n_members: width, sizes };
             Problem {
                 design: Design::Flips { n: n_units },

@@ -1,5 +1,7 @@
 //! Statistics of relabelled data, for several members of a family at once.
 
+use std::ops::Range;
+
 use super::design::Design;
 use crate::rank;
 
@@ -57,10 +59,10 @@ pub(super) struct Linear {
     pub(super) n_positions: usize,
 }
 
-/// `[position or unit][column]`.
+/// `[position or unit][column]`, unless said.
 pub(super) enum Terms {
-    /// A unit's term as it is, and flipped.
-    Flip { kept: Vec<f64>, flipped: Vec<f64> },
+    /// A unit's terms as it is, and then flipped: `[unit][2][column]`.
+    Flip { both: Vec<f64> },
     /// A unit's term in the sample that is summed.
     Choice { values: Vec<f64> },
     /// Products of a position's `x` with the `y` that comes there; groups in the order of positions.
@@ -92,7 +94,10 @@ impl Linear {
     fn evaluate(&self, labels: &[u32], changed: usize, sums: &mut Vec<f64>, values: &mut [f64]) {
         let (n, width) = (self.n_positions, self.width);
         sums.resize((n + 1) * width, 0.0);
-        for position in changed..n {
+        if width == 1 {
+            self.terms.add_alone(labels, changed..n, sums);
+        }
+        for position in if width == 1 { n..n } else { changed..n } {
             let (before, after) = sums.split_at_mut((position + 1) * width);
             let (before, after) = (&before[position * width..], &mut after[..width]);
             self.terms.add(position, labels[position] as usize, before, after);
@@ -125,12 +130,37 @@ impl Terms {
     fn add(&self, position: usize, label: usize, before: &[f64], after: &mut [f64]) {
         let width = after.len();
         match self {
-            Self::Flip { kept, flipped } => {
-                let terms = &(if label == 0 { kept } else { flipped })[position * width..][..width];
-                sum(before, terms, 1.0, after);
-            }
+            Self::Flip { both } => sum(before, &both[(2 * position + label) * width..][..width], 1.0, after),
             Self::Choice { values } => sum(before, &values[label * width..][..width], 1.0, after),
             Self::Product { x, y } => sum(before, &x[position * width..][..width], y[label], after),
+        }
+    }
+
+    /// The same for all positions of a range, where there is one column only.
+    #[inline(always)]
+    fn add_alone(&self, labels: &[u32], positions: Range<usize>, sums: &mut [f64]) {
+        let mut sum = sums[positions.start];
+        let labels = &labels[positions.clone()];
+        let sums = &mut sums[positions.start + 1..];
+        match self {
+            Self::Flip { both } => {
+                for ((label, terms), after) in labels.iter().zip(&both.as_chunks::<2>().0[positions]).zip(sums) {
+                    sum += terms[*label as usize];
+                    *after = sum;
+                }
+            }
+            Self::Choice { values } => {
+                for (label, after) in labels.iter().zip(sums) {
+                    sum += values[*label as usize];
+                    *after = sum;
+                }
+            }
+            Self::Product { x, y } => {
+                for ((label, x), after) in labels.iter().zip(&x[positions]).zip(sums) {
+                    sum += x * y[*label as usize];
+                    *after = sum;
+                }
+            }
         }
     }
 
@@ -138,8 +168,8 @@ impl Terms {
     fn moments(&self, design: &Design, width: usize) -> (Vec<f64>, Vec<f64>) {
         let column = |table: &[f64], i: usize| table.iter().skip(i).step_by(width).copied().collect::<Vec<f64>>();
         let of_column = |i: usize| match (self, design) {
-            (Self::Flip { kept, flipped }, _) => {
-                let pairs = || kept.iter().zip(flipped).skip(i).step_by(width);
+            (Self::Flip { both }, _) => {
+                let pairs = || both.chunks_exact(2 * width).map(|unit| (unit[i], unit[width + i]));
                 let variance: f64 = pairs().map(|(a, b)| ((a - b) / 2.0).powi(2)).sum();
                 (pairs().map(|(a, b)| (a + b) / 2.0).sum(), variance)
             }

@@ -452,6 +452,7 @@ mod _rust {
 
     fn top_k<'a>(name: &'static str, (ids, log_probs, tail): &'a TopKArrays<'_>) -> PyResult<TopK<'a>> {
         Ok(TopK { name, ids: flat(ids)?, log_probs: flat(log_probs)?, tail_log_mass: slice(tail)? })
+    }
 
     /// Alternative, most relabellings that are all made, number of random ones, seed.
     type PlanFields = (String, u64, u64, u64);

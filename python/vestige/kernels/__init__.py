@@ -7,6 +7,12 @@ from vestige.kernels.group import group_mean, group_sum, sequence_mean, sequence
 from vestige.kernels.joint import JointBootstrap, joint_bootstrap
 from vestige.kernels.levels import simd_level
 from vestige.kernels.likelihood import entropy, logsumexp, token_log_probs, token_statistics
+from vestige.kernels.permutation import (
+    PermutationTest,
+    label_permutation_test,
+    sign_flip_test,
+    within_group_permutation_test,
+)
 from vestige.kernels.perturb import WeightPerturbation, perturb_weights
 from vestige.kernels.rank import kendall_tau, kendall_tau_matrix, midranks, spearman_rho, spearman_rho_matrix
 from vestige.kernels.resample import bootstrap_replicates, jackknife_values, resample_indices
@@ -24,6 +30,7 @@ from vestige.kernels.two_sample import ks_statistic, roc_auc
 
 __all__ = [
     "JointBootstrap",
+    "PermutationTest",
     "TopKBounds",
     "VariationalBound",
     "WeightPerturbation",
@@ -44,6 +51,7 @@ __all__ = [
     "kl_divergence",
     "klom",
     "ks_statistic",
+    "label_permutation_test",
     "logit_margins",
     "logsumexp",
     "midranks",
@@ -59,6 +67,7 @@ __all__ = [
     "sequence_nll",
     "sequence_sum",
     "set_num_threads",
+    "sign_flip_test",
     "simd_level",
     "spearman_rho",
     "spearman_rho_matrix",
@@ -67,4 +76,5 @@ __all__ = [
     "top_k_bounds",
     "total_variation",
     "variational_bounds",
+    "within_group_permutation_test",
 ]

@@ -255,3 +255,79 @@ def _square(pairs: NDArray[Any], n_metrics: int) -> NDArray[Any]:
     squares = np.empty((len(rows), n_metrics, n_metrics), dtype=pairs.dtype)
     squares[:, a, b] = squares[:, b, a] = rows
     return squares
+
+
+def difference_maxima(
+    values: ArrayLike,
+    up: ArrayLike,
+    down: ArrayLike,
+    *,
+    clusters: ArrayLike | None = None,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+) -> Floats:
+    """The largest scaled difference of each model to the others in each resample, the same examples for all models.
+
+    With d[j, k] how far the difference of the means of j and k is from the one in the data: the largest of
+    d[j, k] * up[j, k] and -d[j, k] * down[j, k] over k. With one over the standard errors as factors it is the
+    studentised maximum behind simultaneous statements about order.
+
+    Args:
+        values: value of each example, shape (n_models, n_examples). Any real dtype.
+        up: factors, shape (n_models, n_models), non-negative; 0 leaves a difference out.
+        down: factors of the differences the other way round, same shape.
+        clusters: integer cluster id of each example, shape (n_examples,); None draws examples.
+        n_resamples: number of resamples, with the draws of `joint_bootstrap`.
+        seed: within [0, 2**64).
+
+    Returns:
+        Shape (n_models, n_resamples), float64; -inf where nothing is compared. A difference to a mean that is NaN
+        is left out.
+
+    Raises:
+        ValueError: if shapes or lengths do not fit, or something is empty.
+        TypeError: if cluster ids are not integers.
+
+    Source: Romano and Wolf (2005), Stepwise multiple testing as formalized data snooping.
+
+    >>> difference_maxima([[1.0, 1.0], [0.0, 0.0]], [[0, 1], [1, 0]], [[0, 0], [0, 0]], n_resamples=2)
+    array([[0., 0.],
+           [0., 0.]])
+    """
+    table = matrix(values, "values", "(n_models, n_examples)")
+    ids = None if clusters is None else integers(clusters, "clusters")
+    n_units, metrics = _metrics([table], [None], [ids], [True])
+    factors = (_factors(up, "up", len(table)), _factors(down, "down", len(table)))
+    n_resamples = count(n_resamples, "n_resamples")
+    maxima = _rust.difference_maxima(metrics[0], n_units[0], *factors, n_resamples, seed_of(seed))
+    return maxima.reshape(len(table), n_resamples)
+
+
+def replicate_maxima(deviations: ArrayLike, up: ArrayLike, down: ArrayLike) -> Floats:
+    """`difference_maxima` of replicates that are there already.
+
+    Args:
+        deviations: replicate of each model's value less the value, shape (n_resamples, n_models). Any real dtype.
+        up: factors as in `difference_maxima`, shape (n_models, n_models).
+        down: factors of the differences the other way round, same shape.
+
+    Returns:
+        Shape (n_models, n_resamples), float64; -inf where nothing is compared.
+
+    Raises:
+        ValueError: if shapes do not fit, or something is empty.
+
+    >>> replicate_maxima([[1.0, 0.0]], [[0, 1], [1, 0]], [[0, 1], [0, 0]])
+    array([[ 1.],
+           [-1.]])
+    """
+    table = matrix(deviations, "deviations", "(n_resamples, n_models)")
+    factors = (_factors(up, "up", table.shape[1]), _factors(down, "down", table.shape[1]))
+    return _rust.replicate_maxima(table, *factors).reshape(table.shape[1], -1)
+
+
+def _factors(factors: ArrayLike, name: str, n_models: int) -> Floats:
+    square = matrix(factors, name, "(n_models, n_models)")
+    if square.shape != (n_models, n_models):
+        raise ValueError(f"`{name}` must have shape ({n_models}, {n_models}), but its shape is {square.shape}")
+    return square

@@ -248,7 +248,7 @@ def _units(clusters: Any, n_first: int, n_second: int) -> tuple[NDArray[np.uint3
         return np.arange(n_first + n_second, dtype=np.uint32), [n_first, n_second]
     if not isinstance(clusters, tuple | list) or len(clusters) != 2:
         raise ValueError("`clusters` must be a tuple of two arrays, one for each sample")
-    both = np.intersect1d(*(integers(ids, f"clusters[{i}]") for i, ids in enumerate(clusters)))
+    both = np.intersect1d(integers(clusters[0], "clusters[0]"), integers(clusters[1], "clusters[1]"))
     if both.size:
         raise ValueError(
             f"a cluster must lie in one sample, because it changes sample as a whole, but {both[0]} lies in both; "
@@ -265,4 +265,5 @@ def _plan(alternative: str, n_permutations: int, seed: int) -> tuple[str, int, i
 
 def _result(fields: Any, is_one: bool) -> PermutationTest:
     *arrays, n_relabellings, exact = fields
-    return PermutationTest(*(a.reshape(()) if is_one else a for a in arrays), n_relabellings, exact)
+    statistic, centre, p_value, p_adjusted, n_undefined = (a.reshape(()) if is_one else a for a in arrays)
+    return PermutationTest(statistic, centre, p_value, p_adjusted, n_undefined, n_relabellings, exact)

@@ -1,8 +1,6 @@
 """Permutation test: relabelling within strata, jointly over several columns."""
 
 from dataclasses import dataclass
-from itertools import permutations
-from math import factorial, prod
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,8 +9,6 @@ Floats = NDArray[np.float64]
 
 MOST_EXACT = 10**6
 N_DRAWS = 20_000
-# Sums in another order differ by rounding; equal statistics must count as equal.
-_TIE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -62,26 +58,22 @@ def relabelling_test(columns: ArrayLike, target: ArrayLike, strata: ArrayLike, *
     >>> float(test.p[0]), test.n_relabellings, test.exact  # two of 24: the order and its reverse
     (0.08333333333333333, 24, True)
     """
+    from vestige.kernels.permutation import product_permutation_test
+
     values, aim, labels = _cells(columns, target, strata)
-    x, y = _centred_ranks(values), _centred_ranks(aim[:, None])[:, 0]
-    members = [np.flatnonzero(labels == stratum) for stratum in np.unique(labels)]
-    scale = np.sqrt((x**2).sum(axis=0) * (y**2).sum())
-    scale[scale == 0] = np.nan
-    observed, centre = x.T @ y, _permutation_mean(x, y, members)
-    spread = _permutation_sd(x, y, members)
-    exact = prod(factorial(len(rows)) for rows in members) <= MOST_EXACT
-    orders = [_orders(len(rows), exact, seed, i) for i, rows in enumerate(members)]
-    gap = _studentised(np.abs(observed - centre), spread)
-    n, own, joint = _exceedances(x, y, members, orders, exact, centre, spread, gap)
-    extra = 0 if exact else 1
-    undefined = np.where(np.isnan(scale), np.nan, 1.0)
+    if not values.size:
+        nothing = np.full(values.shape[1], np.nan)
+        return Relabelling(nothing, nothing, nothing, nothing, n_relabellings=1, exact=True)
+    x, y = _unit_length(_centred_ranks(values)), _unit_length(_centred_ranks(aim[:, None]))[:, 0]
+    undefined = np.where(x.any(axis=0) & y.any(), 1.0, np.nan)
+    test = product_permutation_test(x, y, labels, most_exact=MOST_EXACT, n_permutations=N_DRAWS, seed=seed)
     return Relabelling(
-        statistic=observed / scale,
-        centre=centre / scale,
-        p=(own + extra) / (n + extra) * undefined,
-        p_adjusted=(joint + extra) / (n + extra) * undefined,
-        n_relabellings=n,
-        exact=exact,
+        statistic=test.statistic * undefined,
+        centre=test.centre * undefined,
+        p=test.p_value * undefined,
+        p_adjusted=test.p_adjusted * undefined,
+        n_relabellings=test.n_relabellings,
+        exact=test.exact,
     )
 
 
@@ -111,59 +103,7 @@ def _centred_ranks(values: Floats) -> Floats:
     return ranks
 
 
-def _permutation_mean(x: Floats, y: Floats, members: list[NDArray[np.intp]]) -> Floats:
-    sums = [len(rows) * x[rows].mean(axis=0) * y[rows].mean() for rows in members]
-    mean: Floats = np.sum([np.zeros(x.shape[1]), *sums], axis=0)
-    return mean
-
-
-def _permutation_sd(x: Floats, y: Floats, members: list[NDArray[np.intp]]) -> Floats:
-    variances = [
-        ((x[rows] - x[rows].mean(axis=0)) ** 2).sum(axis=0) * ((y[rows] - y[rows].mean()) ** 2).sum() / (len(rows) - 1)
-        for rows in members
-        if len(rows) > 1
-    ]
-    return np.sqrt(np.sum(variances, axis=0)) if variances else np.zeros(x.shape[1])
-
-
-def _orders(n: int, exact: bool, seed: int, stratum: int) -> NDArray[np.intp]:
-    """Orders of a stratum, one a row: all of them, or one a draw."""
-    if exact:
-        return np.array(list(permutations(range(n))), dtype=np.intp).reshape(factorial(n), n)
-    return np.random.default_rng([seed, stratum]).permuted(np.tile(np.arange(n), (N_DRAWS, 1)), axis=1)
-
-
-def _exceedances(
-    x: Floats,
-    y: Floats,
-    members: list[NDArray[np.intp]],
-    orders: list[NDArray[np.intp]],
-    exact: bool,
-    centre: Floats,
-    spread: Floats,
-    gap: Floats,
-) -> tuple[int, Floats, Floats]:
-    """Number of relabellings, those that reach each column's gap, and those whose largest gap reaches it."""
-    largest = np.zeros(1)
-    own = np.zeros(len(gap))
-    # One column at a time: a million relabellings of all columns at once would take a gigabyte.
-    for column in range(x.shape[1]):
-        parts = [y[rows][order] @ x[rows, column] for rows, order in zip(members, orders, strict=True)]
-        sums = _outer_sum(parts) if exact else np.sum(parts, axis=0)
-        reached = _studentised(np.abs(sums - centre[column]), spread[column])
-        own[column] = (reached >= gap[column] - _TIE).sum()
-        largest = np.maximum(largest, reached)
-    return len(largest), own, np.array([(largest >= g - _TIE).sum() for g in gap], dtype=np.float64)
-
-
-def _outer_sum(parts: list[Floats]) -> Floats:
-    """Every sum of one term of each part: all relabellings, since strata are relabelled independently."""
-    sums = np.zeros(1)
-    for part in parts:
-        sums = (sums[:, None] + part).ravel()
-    return sums
-
-
-def _studentised(gap: Floats, spread: Floats) -> Floats:
-    """Gap over spread; 0 where nothing spreads, because then no relabelling makes a gap."""
-    return np.divide(gap, spread, out=np.zeros_like(gap), where=spread > _TIE)
+def _unit_length(ranks: Floats) -> Floats:
+    """Each column over its length; 0 stays 0."""
+    length = np.sqrt((ranks**2).sum(axis=0))
+    return ranks / np.where(length > 0, length, 1)
