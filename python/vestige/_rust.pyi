@@ -1,6 +1,6 @@
 from typing import SupportsFloat, SupportsIndex
 
-from _typeshed import Incomplete, SupportsGetItem
+from _typeshed import Incomplete, SupportsGetItem, SupportsLenAndGetItem
 
 __all__ = [
     "bootstrap_replicates",
@@ -16,6 +16,7 @@ __all__ = [
     "kendall_tau_matrix",
     "klom",
     "ks_statistic",
+    "label_permutation_test",
     "logit_margins",
     "logsumexp",
     "midranks",
@@ -30,12 +31,14 @@ __all__ = [
     "roc_auc",
     "sequence_totals",
     "set_num_threads",
+    "sign_flip_test",
     "simd_level",
     "spearman_rho",
     "spearman_rho_matrix",
     "token_statistics",
     "top_k_bounds",
     "variational_bounds",
+    "within_group_permutation_test",
 ]
 
 def bootstrap_replicates(
@@ -95,6 +98,15 @@ def klom(
 ) -> Incomplete: ...
 def ks_statistic(x: Incomplete, y: Incomplete) -> float: ...
 def logit_margins(logits: Incomplete, labels: Incomplete, dtype: str) -> Incomplete: ...
+def label_permutation_test(
+    rows: Incomplete,
+    n_first: SupportsIndex,
+    units: Incomplete,
+    n_units: SupportsLenAndGetItem[SupportsIndex],
+    paired: bool,
+    statistic: str,
+    plan: tuple[str, SupportsIndex, SupportsIndex, SupportsIndex],
+) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete, int, bool]: ...
 def logsumexp(logits: Incomplete, dtype: str) -> Incomplete: ...
 def midranks(x: Incomplete) -> Incomplete: ...
 def min_k(token_log_probs: Incomplete, offsets: Incomplete, k: SupportsFloat | SupportsIndex) -> Incomplete: ...
@@ -133,6 +145,12 @@ def resample_indices(
 def roc_auc(positive: Incomplete, negative: Incomplete) -> float: ...
 def sequence_totals(values: Incomplete, offsets: Incomplete, reduction: str) -> Incomplete: ...
 def set_num_threads(n: SupportsIndex) -> None: ...
+def sign_flip_test(
+    differences: Incomplete,
+    units: Incomplete,
+    n_units: SupportsIndex,
+    plan: tuple[str, SupportsIndex, SupportsIndex, SupportsIndex],
+) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete, int, bool]: ...
 def simd_level() -> str: ...
 def spearman_rho(x: Incomplete, y: Incomplete) -> float: ...
 def spearman_rho_matrix(columns: Incomplete) -> Incomplete: ...
@@ -145,3 +163,10 @@ def variational_bounds(
 def token_statistics(
     logits: Incomplete, token_ids: Incomplete, kinds: SupportsGetItem[int, str], dtype: str
 ) -> list[Incomplete]: ...
+def within_group_permutation_test(
+    x: Incomplete,
+    y: Incomplete,
+    groups: Incomplete,
+    statistic: str,
+    plan: tuple[str, SupportsIndex, SupportsIndex, SupportsIndex],
+) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete, int, bool]: ...

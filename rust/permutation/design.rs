@@ -270,6 +270,6 @@ mod tests {
         assert_eq!(Design::Flips { n: 64 }.count(u64::MAX), None);
         assert_eq!(Design::Flips { n: 1000 }.count(u64::MAX), None);
         assert_eq!(Design::Choices { n: 1000, chosen: 500 }.count(u64::MAX), None);
-        assert_eq!(Design::Shuffles { groups: vec![0..500] }.count(u64::MAX), None);
+        assert_eq!(Design::Shuffles { groups: std::iter::once(0..500).collect() }.count(u64::MAX), None);
     }
 }
