@@ -34,11 +34,12 @@ impl Design {
         match self {
             Self::Flips { n } => within(1u128.checked_shl(*n as u32)?).filter(|_| *n < 64),
             Self::Choices { n, chosen } => {
-                (0..*chosen).try_fold(1, |all, i| within(u128::from(all) * (n - i) as u128 / (i + 1) as u128))
+                let fewer = *chosen.min(&(n - chosen)); // so that no product on the way is above the last
+                (0..fewer).try_fold(within(1)?, |all, i| within(u128::from(all) * (n - i) as u128 / (i + 1) as u128))
             }
             Self::Shuffles { groups } => {
                 let mut factors = groups.iter().flat_map(|group| 2..=group.len() as u64);
-                factors.try_fold(1, |all, factor| within(u128::from(all) * u128::from(factor)))
+                factors.try_fold(within(1)?, |all, factor| within(u128::from(all) * u128::from(factor)))
             }
         }
     }
