@@ -82,9 +82,12 @@ def test_every_field_matches_its_definition_on_the_same_draws(table, n_resamples
         mean, sd = moments(means)
         tau_mean, tau_sd = moments(tau)
     np.testing.assert_allclose(result.mean, mean, rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(result.sd, sd, rtol=1e-9, atol=1e-12)
+    # Distances are squared from the observed mean; without one, from 0, which costs half of the digits.
+    known = ~np.isnan(result.observed)
+    np.testing.assert_allclose(result.sd[known], sd[known], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(result.sd, sd, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(result.tau_mean, tau_mean, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(result.tau_sd, tau_sd, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(result.tau_sd, tau_sd, rtol=1e-6, atol=1e-7)
 
 
 @settings(deadline=None)
