@@ -162,11 +162,7 @@ def top_k_bounds(
 ) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]: ...
 def variational_bounds(
     p: Incomplete, q: Incomplete, kinds: SupportsGetItem[int, str]
-) -> list[tuple[float, float, float]]:
-    """
-    Lower bound, its standard error and the plug-in estimate of each kind.
-    """
-
+) -> list[tuple[float, float, float]]: ...
 def within_group_permutation_test(
     x: Incomplete,
     y: Incomplete,

@@ -417,7 +417,7 @@ mod _rust {
         Ok(Ensemble::new(flat(values)?, values.shape()[1])?)
     }
 
-    /// Lower bound, its standard error and the plug-in estimate of each kind.
+    // Lower bound, its standard error and the plug-in estimate of each kind.
     #[pyfunction]
     fn variational_bounds(
         py: Python<'_>,
