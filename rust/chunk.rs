@@ -32,6 +32,7 @@ impl<'a, F: Float> Tile<'a, F> {
     }
 
     /// Goes to these rows; lanes without one repeat the last.
+    #[inline(always)]
     pub(crate) fn go_to(&mut self, rows: &Range<usize>) {
         self.first_row = rows.start;
         if self.is_short() {
@@ -51,11 +52,13 @@ impl<'a, F: Float> Tile<'a, F> {
     }
 
     /// Whether the tile holds a row for each lane.
+    #[inline(always)]
     pub(crate) fn is_short(&self) -> bool {
         is_short(&self.table)
     }
 
     /// Number of chunks, the last of which may have to be filled up.
+    #[inline(always)]
     pub(crate) fn n_chunks(&self) -> usize {
         if self.is_short() { self.staged.len() } else { self.table.n_classes().div_ceil(LANES) }
     }
@@ -81,21 +84,25 @@ impl<'a, F: Float> Tile<'a, F> {
     }
 
     /// Sums of lanes as the sums of each lane's row.
+    #[inline(always)]
     pub(crate) fn over_row(&self, sums: &[f64; LANES]) -> [f64; LANES] {
         if self.is_short() { *sums } else { [total(sums); LANES] }
     }
 
     /// Maxima of lanes as the maxima of each lane's row.
+    #[inline(always)]
     pub(crate) fn largest_of_row(&self, maxima: &[f64; LANES]) -> [f64; LANES] {
         if self.is_short() { *maxima } else { [maxima.iter().copied().fold(f64::NEG_INFINITY, f64::max); LANES] }
     }
 }
 
+#[inline(always)]
 fn is_short(table: &Table<'_>) -> bool {
     table.n_classes() <= SHORT
 }
 
 /// Number of rows that a tile of this table holds.
+#[inline(always)]
 pub(crate) fn rows_of_tile(table: &Table<'_>) -> usize {
     if is_short(table) { LANES } else { 1 }
 }
@@ -108,6 +115,7 @@ pub(crate) fn blocks(chunks: Range<usize>) -> impl Iterator<Item = Range<usize>>
 }
 
 /// Sum of the lanes.
+#[inline(always)]
 pub(crate) fn total(lanes: &[f64; LANES]) -> f64 {
     let mut sums = *lanes;
     for width in [8, 4, 2, 1] {

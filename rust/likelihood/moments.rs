@@ -211,22 +211,32 @@ impl<const N: usize> State<N> {
 
     #[inline(always)]
     fn append<F: Terms, L: Level>(&self, tile: &Tile<'_, F>, n_rows: usize, rows: &mut Vec<RowSums>) {
-        let mut sums = [[0.0; LANES]; N];
-        for i in 0..N {
-            sums[i] = tile.over_row(&self.sums[i]);
+        if !tile.is_short() {
+            rows.push(self.whole::<L>());
+            return;
         }
-        let mut logs = sums[0];
-        for log in &mut logs[..if tile.is_short() { LANES } else { 1 }] {
+        let mut logs = self.sums[0];
+        for log in &mut logs {
             *log = math::ln::<L>(*log);
         }
-        let (above, equal) = (tile.over_row(&self.above), tile.over_row(&self.equal));
         for lane in 0..n_rows {
-            let mut row = [0.0; 3];
+            let mut sums = [0.0; 3];
             for i in 0..N {
-                row[i] = sums[i][lane];
+                sums[i] = self.sums[i][lane];
             }
-            let (above, equal) = (above[lane] as usize, equal[lane] as usize);
-            rows.push(RowSums { largest: self.reference[lane], sums: row, log_sum: logs[lane], above, equal });
+            let (above, equal) = (self.above[lane] as usize, self.equal[lane] as usize);
+            rows.push(RowSums { largest: self.reference[lane], sums, log_sum: logs[lane], above, equal });
         }
+    }
+
+    /// All lanes as those of one row.
+    #[inline(always)]
+    fn whole<L: Level>(&self) -> RowSums {
+        let mut sums = [0.0; 3];
+        for i in 0..N {
+            sums[i] = chunk::total(&self.sums[i]);
+        }
+        let (above, equal) = (chunk::total(&self.above) as usize, chunk::total(&self.equal) as usize);
+        RowSums { largest: self.reference[0], sums, log_sum: math::ln::<L>(sums[0]), above, equal }
     }
 }
