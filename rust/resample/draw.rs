@@ -1,25 +1,19 @@
 //! How often each unit occurs in each of sixteen resamples.
 
 use super::{LANES, Lanes, Sample};
-use crate::random::{SHORT_INDEX, lower_half, philox_quads, round_keys};
+use crate::random::{Quads, SHORT_INDEX, lower_half, philox_quads, round_keys};
 use crate::simd::{self, Kernel, Level};
 
-/// How often one unit occurs in [`LANES`] resamples, 8 bits each and four to a word (a CPU adds to words faster).
+/// How often one unit occurs in [`LANES`] resamples.
 ///
 /// A unit is drawn once on average whatever the size of its sample: 256 times has a probability below 1e-500.
-pub(crate) type Counts = [u32; LANES / 4];
+pub(crate) type Counts = Lanes<u8>;
 
-/// Every unit once in all resamples.
-const ONCE: Counts = [0x0101_0101; LANES / 4];
-
-/// The counts of one unit by lane.
+/// Counts one more in a lane. Four lanes at once are a word, to which a CPU adds faster than to a byte.
 #[inline(always)]
-pub(crate) fn by_lane(counts: &Counts) -> Lanes<u8> {
-    let mut lanes = [0; LANES];
-    for (four, word) in lanes.as_chunks_mut::<4>().0.iter_mut().zip(counts) {
-        *four = word.to_le_bytes();
-    }
-    lanes
+fn count(counts: &mut Counts, lane: usize) {
+    let word = &mut counts.as_chunks_mut::<4>().0[lane / 4];
+    *word = u32::from_le_bytes(*word).wrapping_add(1 << (8 * (lane % 4))).to_le_bytes();
 }
 
 /// Where the counts of [`LANES`] resamples come from. The units of all samples lie one after the other.
@@ -36,9 +30,9 @@ impl Source<'_> {
         match *self {
             Self::Drawn { samples, seed } => draw_samples(samples, seed, LANES * block, counts),
             Self::LeaveOneOut { first, n_units } => {
-                counts.fill(ONCE);
+                counts.fill([1; LANES]);
                 for lane in 0..LANES.min(n_units - LANES * block) {
-                    counts[first + LANES * block + lane][lane / 4] -= 1 << (8 * (lane % 4));
+                    counts[first + LANES * block + lane][lane] = 0;
                 }
             }
         }
@@ -71,54 +65,80 @@ impl Kernel for DrawInto<'_> {
 
     #[inline(always)]
     fn run<L: Level>(self) {
-        self.counts.fill([0; LANES / 4]);
+        self.counts.fill([0; LANES]);
         if self.counts.len() <= SHORT_INDEX { self.draw::<1>() } else { self.draw::<2>() }
     }
 }
 
+/// Random words of all lanes in 64 bits, of which only the lower half counts; then the units that they stand for.
+type Words = Lanes<u64>;
+
+/// Blocks of four words that are made before they are used: making and counting each go faster in a row.
+const BLOCKS: usize = 4;
+
 impl DrawInto<'_> {
-    /// The words of [`crate::random::Stream`] for all lanes, `WORDS` of them for each unit that is drawn.
+    /// Counts the units that the words of [`crate::random::Stream`] stand for, `WORDS` of them for a unit.
     #[inline(always)]
     fn draw<const WORDS: usize>(self) {
-        let (keys, mut stratum) = (round_keys(self.seed), Stratum { start: 0, end: self.strata[0], number: 0 });
-        let mut lanes = [[0; LANES]; 3];
-        for lane in 0..LANES {
-            let index = (self.first + lane) as u64;
-            (lanes[0][lane], lanes[1][lane], lanes[2][lane]) = (index, index >> 32, u64::from(self.stream));
-        }
-        let n = self.counts.len();
-        for block in 0..n.div_ceil(4 / WORDS) {
-            let mut ranges = [[0; 2]; 4];
-            let in_block = (n - 4 / WORDS * block).min(4 / WORDS);
-            for (draw, range) in ranges[..in_block].iter_mut().enumerate() {
-                stratum = stratum.of(4 / WORDS * block + draw, self.strata);
-                *range = [stratum.start as u64, (stratum.end - stratum.start) as u64];
+        let streams = Streams::new(self.seed, self.stream, self.first);
+        let (mut stratum, mut drawn) = (Stratum { start: 0, end: self.strata[0], number: 0 }, 0);
+        let n_blocks = (WORDS * self.counts.len()).div_ceil(4);
+        let mut words = [[[0; LANES]; 4]; BLOCKS];
+        for first_block in (0..n_blocks).step_by(BLOCKS) {
+            for (words, block) in words.iter_mut().zip(first_block..n_blocks) {
+                streams.fill(block as u64, words);
             }
-            let mut units = [[0; LANES]; 4];
-            for quarter in 0..4 {
-                let mut words = [[block as u64; 4]; 4];
-                for (word, lanes) in words[1..].iter_mut().zip(&lanes) {
-                    *word = lanes.as_chunks::<4>().0[quarter];
-                }
-                let words = philox_quads(words, &keys);
-                for draw in 0..4 / WORDS {
-                    for lane in 0..4 {
-                        let [start, size] = ranges[draw];
-                        let unit = start + index::<WORDS>(&words, draw, lane, size);
-                        units[draw][4 * quarter + lane] = unit as u32;
-                    }
-                }
+            let left = (self.counts.len() - drawn).min(4 * BLOCKS / WORDS);
+            let rows = &mut words.as_flattened_mut().as_chunks_mut::<WORDS>().0[..left];
+            for row in rows.iter_mut() {
+                stratum = stratum.of(drawn, self.strata);
+                stratum.to_units(row);
+                drawn += 1;
             }
-            for row in &units[..in_block] {
+            for row in rows {
                 for lane in 0..LANES {
-                    self.counts[row[lane] as usize][lane / 4] += 1 << (8 * (lane % 4));
+                    count(&mut self.counts[row[0][lane] as usize], lane);
                 }
+            }
+        }
+    }
+}
+
+/// The streams of all lanes.
+struct Streams {
+    keys: [[u64; 2]; 10],
+    /// Counters of four lanes each, without the number of the block.
+    counters: [Quads; LANES / 4],
+}
+
+impl Streams {
+    #[inline(always)]
+    fn new(seed: u64, stream: u32, first: usize) -> Self {
+        let mut counters = [[[0; 4]; 4]; LANES / 4];
+        for lane in 0..LANES {
+            let index = (first + lane) as u64;
+            let words = [index, index >> 32, u64::from(stream)];
+            (0..3).for_each(|word| counters[lane / 4][word + 1][lane % 4] = words[word]);
+        }
+        Self { keys: round_keys(seed), counters }
+    }
+
+    /// The words of one block.
+    #[inline(always)]
+    fn fill(&self, block: u64, words: &mut [Words; 4]) {
+        for quarter in 0..LANES / 4 {
+            let mut four = self.counters[quarter];
+            four[0] = [block; 4];
+            let four = philox_quads(four, &self.keys);
+            for word in 0..4 {
+                words[word].as_chunks_mut::<4>().0[quarter] = four[word];
             }
         }
     }
 }
 
 /// How often each unit of a sample without strata occurs in [`LANES`] resamples.
+#[derive(Clone, Copy)]
 pub(crate) struct Draw {
     pub(crate) n_units: usize,
     pub(crate) seed: u64,
@@ -137,21 +157,10 @@ impl Kernel for Draw {
         DrawInto { strata: &[n_units], seed, stream, first, counts: &mut counts }.run::<L>();
         let mut lanes = vec![[0; LANES]; n_units];
         for (lanes, counts) in lanes.iter_mut().zip(&counts) {
-            *lanes = by_lane(counts).map(u32::from);
+            *lanes = counts.map(u32::from);
         }
         lanes
     }
-}
-
-/// An index within `0..size` from the words of one draw, as [`crate::random::draw_indices`] makes it.
-#[inline(always)]
-fn index<const WORDS: usize>(words: &[[u64; 4]; 4], draw: usize, lane: usize, size: u64) -> u64 {
-    let size = lower_half(size);
-    if WORDS == 1 {
-        return (lower_half(words[draw][lane]) * size) >> 32;
-    }
-    let (high, low) = (lower_half(words[2 * draw][lane]), lower_half(words[2 * draw + 1][lane]));
-    (high * size + ((low * size) >> 32)) >> 32
 }
 
 /// The stratum that is drawn from.
@@ -171,5 +180,37 @@ impl Stratum {
             (self.start, self.end) = (self.end, self.end + sizes[self.number]);
         }
         self
+    }
+
+    /// Replaces the first words of a draw by units of this stratum, as [`crate::random::draw_indices`] makes them.
+    #[inline(always)]
+    fn to_units<const WORDS: usize>(self, words: &mut [Words; WORDS]) {
+        let (start, size) = (self.start as u64, lower_half((self.end - self.start) as u64));
+        for lane in 0..LANES {
+            let (first, last) = (lower_half(words[0][lane]) * size, lower_half(words[WORDS - 1][lane]) * size);
+            words[0][lane] = start + (if WORDS == 1 { first } else { first + (last >> 32) } >> 32);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Stream, draw_indices};
+
+    #[test]
+    fn every_level_draws_what_the_streams_say() {
+        let strata = [5, 1, 40];
+        let mut expected = vec![[0; LANES]; 46];
+        for lane in 0..LANES {
+            draw_indices(&mut Stream::new(11, 3, 32 + lane as u64), &strata, |unit| expected[unit][lane] += 1);
+        }
+        let mut counts = vec![[9; LANES]; 46];
+        simd::widest(DrawInto { strata: &strata, seed: 11, stream: 3, first: 32, counts: &mut counts });
+        assert_eq!(counts, expected);
+        let draw = Draw { n_units: 1000, seed: 1 << 40, stream: 0, first: 0 };
+        for (level, counts) in simd::at_each(draw) {
+            assert_eq!(counts, simd::widest(draw), "{level:?}");
+        }
     }
 }

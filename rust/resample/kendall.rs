@@ -47,7 +47,8 @@ impl<N: Number, P: Number + From<N>> Reweighted for Kendall<N, P> {
     fn values(&self, counts: &[Counts], Seen { tree, by_y }: &mut Seen<N>) -> Lanes<f64> {
         tree.0.fill([N::default(); LANES]);
         by_y.fill([N::default(); LANES]);
-        let (mut net, mut tied_x, mut seen) = ([P::default(); LANES], [P::default(); LANES], [N::default(); LANES]);
+        let (mut net, mut seen) = ([P::default(); LANES], [N::default(); LANES]);
+        let (mut tied_x, mut tied_y) = ([P::default(); LANES], [P::default(); LANES]);
         for group in self.by_x.iter() {
             for entry in group {
                 let (less, equal) = (tree.below(entry.y as usize), &by_y[entry.y as usize]);
@@ -61,15 +62,18 @@ impl<N: Number, P: Number + From<N>> Reweighted for Kendall<N, P> {
             for entry in group {
                 let times = occurrences(&counts[entry.unit as usize]);
                 tree.add(entry.y as usize, &times);
-                add(&mut by_y[entry.y as usize], &times);
                 add(&mut drawn, &times);
+                let equal = &mut by_y[entry.y as usize];
+                for lane in 0..LANES {
+                    let (before, more) = (P::from(equal[lane]), P::from(times[lane]));
+                    tied_y[lane] += more * (before + before + more); // (before + more)^2 - before^2
+                    equal[lane] += times[lane];
+                }
             }
             add(&mut seen, &drawn);
-            add_squares(&mut tied_x, &drawn);
-        }
-        let mut tied_y = [P::default(); LANES];
-        for drawn in by_y.iter() {
-            add_squares(&mut tied_y, drawn);
+            for lane in 0..LANES {
+                tied_x[lane] += P::from(drawn[lane]) * P::from(drawn[lane]);
+            }
         }
         let mut tau = [0.0; LANES];
         for lane in 0..LANES {
@@ -79,14 +83,6 @@ impl<N: Number, P: Number + From<N>> Reweighted for Kendall<N, P> {
             tau[lane] = correlation(2.0 * net[lane].into(), untied_x, untied_y);
         }
         tau
-    }
-}
-
-#[inline(always)]
-fn add_squares<N: Number, P: Number + From<N>>(to: &mut Lanes<P>, drawn: &Lanes<N>) {
-    for lane in 0..LANES {
-        let drawn = P::from(drawn[lane]);
-        to[lane] += drawn * drawn;
     }
 }
 

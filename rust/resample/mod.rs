@@ -17,7 +17,7 @@ use crate::random::{Stream, draw_indices};
 use crate::{Error, threads};
 pub(crate) use draw::Draw;
 use draw::Source;
-use statistic::{Evaluate, Number, prepare};
+use statistic::{Evaluate, prepare};
 
 /// Resamples that are worked on side by side.
 pub(crate) const LANES: usize = 16;
@@ -112,20 +112,15 @@ impl Sample {
         outside.map_or(Ok(()), |unit| Err(Error::UnitOutOfRange { unit: *unit, n_units }))
     }
 
-    /// Number of rows of each unit.
-    fn sizes<N: Number>(&self) -> Vec<N> {
-        let mut sizes = vec![N::default(); self.n_units()];
-        self.units.iter().for_each(|unit| sizes[*unit as usize] += N::from(1));
-        sizes
-    }
-
     /// The largest number of rows that a resample can have: each stratum's largest unit time and again.
     fn most_rows(&self) -> u64 {
-        let (sizes, mut most, mut start) = (self.sizes::<f64>(), 0, 0);
+        let mut sizes = vec![0; self.n_units()];
+        self.units.iter().for_each(|unit| sizes[*unit as usize] += 1);
+        let (mut most, mut rest) = (0, &sizes[..]);
         for n_units in &self.strata {
-            let largest = sizes[start..start + n_units].iter().copied().fold(0.0, f64::max);
-            most += *n_units as u64 * largest as u64;
-            start += n_units;
+            let (stratum, after) = rest.split_at(*n_units);
+            most += *n_units as u64 * stratum.iter().copied().max().unwrap_or(0);
+            rest = after;
         }
         most
     }

@@ -1,5 +1,7 @@
 //! Quantiles with linear interpolation between two neighbours.
 
+use std::marker::PhantomData;
+
 use super::draw::Counts;
 use super::statistic::{Groups, Number, Reweighted, add, occurrences, rows_drawn};
 use super::{LANES, Lanes, Sample};
@@ -10,7 +12,7 @@ pub(super) struct Quantile<N> {
     /// In ascending order, each with its unit.
     values: Vec<f64>,
     units: Vec<u32>,
-    sizes: Vec<N>,
+    number: PhantomData<N>,
 }
 
 impl<N: Number> Quantile<N> {
@@ -18,7 +20,7 @@ impl<N: Number> Quantile<N> {
         let column = &sample.columns[0];
         let (values, units) =
             Groups::new(column, |row| (column[row], sample.units[row])).into_things().into_iter().unzip();
-        Self { level, values, units, sizes: sample.sizes() }
+        Self { level, values, units, number: PhantomData }
     }
 
     /// How many of the sorted values have at most `low` and at most `high` draws up to and with themselves.
@@ -47,7 +49,7 @@ impl<N: Number + FromFloat> Reweighted for Quantile<N> {
 
     #[inline(always)]
     fn values(&self, counts: &[Counts], (): &mut ()) -> Lanes<f64> {
-        let rows = rows_drawn::<N, N>(&self.sizes, counts);
+        let rows = rows_drawn::<N>(&self.units, counts);
         let (mut low, mut high, mut share) = ([N::default(); LANES], [N::default(); LANES], [0.0; LANES]);
         for lane in 0..LANES {
             let last: f64 = rows[lane].into() - 1.0;

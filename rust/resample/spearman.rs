@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::draw::Counts;
-use super::statistic::{Entry, Groups, Number, Reweighted, add, occurrences};
+use super::statistic::{Entry, Groups, Number, Reweighted, add, occurrences, rows_drawn};
 use super::{LANES, Lanes, Sample};
 use crate::rank::{correlation, tie_groups};
 
@@ -13,8 +13,7 @@ pub(super) struct Spearman<N, P, S> {
     by_x: Groups<Entry>,
     /// Units by y.
     by_y: Groups<u32>,
-    sizes: Vec<N>,
-    numbers: PhantomData<(P, S)>,
+    numbers: PhantomData<(N, P, S)>,
 }
 
 impl<N: Number, P: Number + From<N>, S: Number + From<P>> Spearman<N, P, S> {
@@ -26,7 +25,6 @@ impl<N: Number, P: Number + From<N>, S: Number + From<P>> Spearman<N, P, S> {
         Self {
             by_x: Groups::new(&sample.columns[0], |row| Entry { unit: sample.units[row], y: place[row] }),
             by_y: Groups::new(&sample.columns[1], |row| sample.units[row]),
-            sizes: sample.sizes(),
             numbers: PhantomData,
         }
     }
@@ -47,7 +45,7 @@ impl<N: Number, P: Number + From<N>, S: Number + From<P>> Reweighted for Spearma
     #[inline(always)]
     fn values(&self, counts: &[Counts], ranks_of_x: &mut Self::Scratch) -> Lanes<f64> {
         let (mut xx, mut xy, mut yy) = ([S::default(); LANES], [S::default(); LANES], [S::default(); LANES]);
-        let n = super::statistic::rows_drawn::<N, N>(&self.sizes, counts);
+        let n = rows_drawn::<N>(self.by_y.things(), counts);
         let mut ranks = CentredRanks { below: [N::default(); LANES], not_below: n };
         for group in self.by_x.iter() {
             let mut drawn = [N::default(); LANES];

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, AddAssign, Mul, Range, Sub};
 
-use super::draw::{Counts, Source, by_lane};
+use super::draw::{Counts, Source};
 use super::kendall::Kendall;
 use super::quantile::Quantile;
 use super::ratio::Ratio;
@@ -36,7 +36,11 @@ impl Number for f64 {}
 /// How often one unit occurs, by lane.
 #[inline(always)]
 pub(super) fn occurrences<N: Number>(counts: &Counts) -> Lanes<N> {
-    by_lane(counts).map(N::from)
+    let mut occurrences = [N::default(); LANES];
+    for lane in 0..LANES {
+        occurrences[lane] = N::from(counts[lane]);
+    }
+    occurrences
 }
 
 #[inline(always)]
@@ -46,15 +50,12 @@ pub(super) fn add<N: Number>(to: &mut Lanes<N>, summands: &Lanes<N>) {
     }
 }
 
-/// Number of rows drawn, from the number of rows of each unit.
+/// Number of rows drawn, from the unit of each row.
 #[inline(always)]
-pub(super) fn rows_drawn<N: Number + From<S>, S: Number>(sizes: &[S], counts: &[Counts]) -> Lanes<N> {
+pub(super) fn rows_drawn<N: Number>(units: &[u32], counts: &[Counts]) -> Lanes<N> {
     let mut rows = [N::default(); LANES];
-    for (size, counts) in sizes.iter().zip(counts) {
-        let occurrences = occurrences::<N>(counts);
-        for lane in 0..LANES {
-            rows[lane] += occurrences[lane] * N::from(*size);
-        }
+    for unit in units {
+        add(&mut rows, &occurrences(&counts[*unit as usize]));
     }
     rows
 }
@@ -183,6 +184,10 @@ impl<T> Groups<T> {
 
     pub(super) fn into_things(self) -> Vec<T> {
         self.things
+    }
+
+    pub(super) fn things(&self) -> &[T] {
+        &self.things
     }
 
     pub(super) fn n_rows(&self) -> usize {

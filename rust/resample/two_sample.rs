@@ -49,7 +49,7 @@ impl<N: Number> RocAuc<N> {
 }
 
 /// Counts that are kept for rows of the second sample.
-const KEPT: [u32; 2] = [0, u32::MAX];
+const KEPT: [u8; 2] = [0, u8::MAX];
 
 impl<N: Number> Reweighted for RocAuc<N> {
     type Scratch = ();
@@ -66,9 +66,14 @@ impl<N: Number> Reweighted for RocAuc<N> {
         for order in &self.orders {
             let (mut won, mut above, mut below) = ([N::default(); LANES], [N::default(); LANES], [N::default(); LANES]);
             for row in order {
-                let (counts, kept) = (&counts[row.unit as usize], KEPT[usize::from(row.second)]);
-                let first = occurrences::<N>(&counts.map(|word| word & !kept));
-                add(&mut below, &occurrences(&counts.map(|word| word & kept)));
+                let (mut first, mut second, kept) =
+                    (counts[row.unit as usize], [0; LANES], KEPT[usize::from(row.second)]);
+                for lane in 0..LANES {
+                    second[lane] = first[lane] & kept;
+                    first[lane] &= !kept;
+                }
+                let first = occurrences::<N>(&first);
+                add(&mut below, &occurrences(&second));
                 add(&mut above, &first);
                 for lane in 0..LANES {
                     won[lane] += first[lane] * below[lane];
@@ -90,13 +95,16 @@ impl<N: Number> Reweighted for RocAuc<N> {
 /// The largest distance of two distribution functions; `N` holds the product of the numbers of rows drawn.
 pub(super) struct Ks<N> {
     groups: Groups<Row>,
-    /// Rows of each unit of the first sample, and of the second.
-    sizes: [Vec<N>; 2],
+    /// Unit of each row of the first sample, and of the second, among those of both.
+    units: [Vec<u32>; 2],
+    number: PhantomData<N>,
 }
 
 impl<N: Number> Ks<N> {
     pub(super) fn new(first: &Sample, second: &Sample) -> Self {
-        Self { groups: merged(first, second), sizes: [first.sizes(), second.sizes()] }
+        let n_units = first.n_units() as u32;
+        let units = [first.units.clone(), second.units.iter().map(|unit| n_units + unit).collect()];
+        Self { groups: merged(first, second), units, number: PhantomData }
     }
 }
 
@@ -111,8 +119,7 @@ impl<N: Number> Reweighted for Ks<N> {
 
     #[inline(always)]
     fn values(&self, counts: &[Counts], (): &mut ()) -> Lanes<f64> {
-        let (of_first, of_second) = counts.split_at(self.sizes[0].len());
-        let drawn = [rows_drawn::<N, N>(&self.sizes[0], of_first), rows_drawn::<N, N>(&self.sizes[1], of_second)];
+        let drawn = [rows_drawn::<N>(&self.units[0], counts), rows_drawn::<N>(&self.units[1], counts)];
         let mut steps = [drawn[1], drawn[0]];
         for lane in 0..LANES {
             steps[1][lane] = N::default() - steps[1][lane];
