@@ -223,8 +223,9 @@ mod tests {
     #[test]
     fn a_row_that_is_known_whole_has_bounds_that_meet() {
         let (half, quarter) = (0.5f64.ln(), 0.25f64.ln());
-        let p = top("p", &[0, 1], &[half, half], &[f64::NEG_INFINITY]);
-        let q = top("q", &[1, 0], &[0.75f64.ln(), quarter], &[f64::NEG_INFINITY]);
+        let (even, uneven) = ([half, half], [0.75f64.ln(), quarter]);
+        let p = top("p", &[0, 1], &even, &[f64::NEG_INFINITY]);
+        let q = top("q", &[1, 0], &uneven, &[f64::NEG_INFINITY]);
         let bounds = top_k_bounds(p, q).unwrap();
         assert!((bounds.kl_low[0] - 0.143_841).abs() < 1e-6);
         assert!((bounds.tv_low[0] - 0.25).abs() < 1e-12 && (bounds.tv_high[0] - 0.25).abs() < 1e-12);
