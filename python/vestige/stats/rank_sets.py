@@ -60,8 +60,9 @@ def rank_sets(
     A model's best rank is 1 + the number of models shown to be better, its worst n_models - the number shown to be
     worse. "Shown" is by the difference of means over its standard error, against the bootstrap distribution of the
     largest such difference, step by step (max-T, step-down). In contrast to percentiles of bootstrapped ranks, which
-    almost never hold tied models' ranks together, the sets do. Replicates share the data's standard errors, so with
-    few examples the level is a little low: in simulation all sets of ten tied models held in 92 % at 100 examples.
+    almost never hold tied models' ranks together, the sets do. Replicates share the data's standard errors, so
+    the level is a little low: in 2,000 simulations each all sets of ten tied models held in 93.5 % at 100 examples
+    and in 93.7 % at 400, at nominal 95 %.
 
     Args:
         values: value of each example, shape (n_models, n_examples). Any real dtype. A model with a NaN is not ranked:
