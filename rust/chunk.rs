@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use crate::simd::LANES;
 use crate::table::{Float, Table};
+use crate::threads;
 
 /// Chunks that are computed together: a few buffers of this size stay in the first-level cache.
 pub(crate) const BLOCK: usize = 32;
 
 /// Chunks of a row after which sums start anew, to be merged in order: so that threads can share a long row.
-pub(crate) const SEGMENT: usize = 256 * BLOCK;
+const SEGMENT: usize = 256 * BLOCK;
 
 /// Classes up to which rows share chunks: a row of its own would leave most lanes of one empty.
 const SHORT: usize = 64;
@@ -105,6 +106,28 @@ fn is_short(table: &Table<'_>) -> bool {
 #[inline(always)]
 pub(crate) fn rows_of_tile(table: &Table<'_>) -> usize {
     if is_short(table) { LANES } else { 1 }
+}
+
+/// Whether a row of this table is long enough for threads to share it.
+pub(crate) fn is_divisible(table: &Table<'_>) -> bool {
+    table.n_classes() > SEGMENT * LANES
+}
+
+/// What `f` makes of each segment of a row of so many chunks, in order: on all threads if `shared`.
+pub(crate) fn segments<R: Send>(n_chunks: usize, shared: bool, f: impl Fn(Range<usize>) -> R + Send + Sync) -> Vec<R> {
+    if n_chunks <= SEGMENT {
+        return vec![f(0..n_chunks)];
+    }
+    let segments = threads::blocks(n_chunks, SEGMENT);
+    threads::map(segments.len(), if shared { usize::MAX } else { 0 }, |i| f(segments[i].clone()))
+}
+
+/// All parts merged in order; there is one at least.
+pub(crate) fn merged<R>(parts: Vec<R>, merge: impl Fn(&mut R, &R)) -> R {
+    let mut parts = parts.into_iter();
+    let mut whole = parts.next().expect("a row has a segment");
+    parts.for_each(|part| merge(&mut whole, &part));
+    whole
 }
 
 /// Blocks of these chunks.

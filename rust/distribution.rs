@@ -43,13 +43,25 @@ impl Space {
         extreme: f64,
         sum: Option<f64>,
     ) -> Result<(), Error> {
+        self.check_row(argument, row, extreme, sum, T::SUM_TOLERANCE)
+    }
+
+    /// The same for tables whose sums may be off 1 by so much.
+    pub(crate) fn check_row(
+        self,
+        argument: &'static str,
+        row: usize,
+        extreme: f64,
+        sum: Option<f64>,
+        tolerance: f64,
+    ) -> Result<(), Error> {
         match self {
             Self::LogProbs if extreme > LOG_PROB_TOLERANCE => {
                 Err(Error::PositiveLogProb { argument, row, largest: extreme })
             }
             Self::Probs if extreme > 0.0 => Err(Error::NegativeProbability { argument, row, smallest: -extreme }),
             _ => match sum {
-                Some(sum) if (sum - 1.0).abs() > T::SUM_TOLERANCE => Err(Error::NotNormalised { argument, row, sum }),
+                Some(sum) if (sum - 1.0).abs() > tolerance => Err(Error::NotNormalised { argument, row, sum }),
                 _ => Ok(()),
             },
         }
@@ -57,7 +69,7 @@ impl Space {
 }
 
 /// How far above 0 rounding may leave a log-probability.
-const LOG_PROB_TOLERANCE: f64 = 1e-4;
+pub(crate) const LOG_PROB_TOLERANCE: f64 = 1e-4;
 
 /// One block of a tile (see [`crate::tile`]): probabilities and their logarithms.
 pub(crate) struct Block {

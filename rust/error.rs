@@ -80,6 +80,11 @@ pub enum Error {
         /// Number of units.
         n_units: usize,
     },
+    /// An order of Rényi's divergence that is not above 0 and finite.
+    RenyiOrder {
+        /// What was passed.
+        seen: f64,
+    },
     /// A SIMD level that this CPU does not have.
     SimdLevel {
         /// What was asked for.
@@ -211,6 +216,9 @@ impl fmt::Display for Error {
             }
             Self::UnitOutOfRange { unit, n_units } => {
                 write!(f, "a cluster code must lie in 0..{n_units}, but there is {unit}")
+            }
+            Self::RenyiOrder { seen } => {
+                write!(f, "`alpha` must be above 0 and finite, but it is {seen}; for order 1 take the kind \"kl\"")
             }
             Self::SimdLevel { seen, available } => write!(
                 f,

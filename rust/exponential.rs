@@ -1,17 +1,15 @@
 //! The exponential function of sixteen `f32` at once.
 
-#![allow(dead_code)] // until kernels use it
-
 use std::f32::consts::LOG2_E;
 
 use crate::simd::Singles;
 
 /// Natural logarithm of 2 in two parts; the first has 15 trailing zero bits, so whole multiples of it are exact.
-const LN_2_HIGH: f32 = 0.693_359_4;
-const LN_2_LOW: f32 = -2.121_944_4e-4;
+pub(crate) const LN_2_HIGH: f32 = 0.693_359_4;
+pub(crate) const LN_2_LOW: f32 = -2.121_944_4e-4;
 
 /// `1.5 * 2^23`: adding it rounds to a whole number, which then stands in the lowest bits.
-const ROUND: f32 = 12_582_912.0;
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// Below this the results would not be normal numbers.
 pub(crate) const LOWEST: f32 = -87.0;
@@ -22,6 +20,12 @@ const POWER: [f32; 7] = [1.384_346_6e-3, 8.374_317e-3, 4.166_801_3e-2, 1.666_643
 /// `e^x` for `x <= 88`, exactly 0 below [`LOWEST`], NaN of NaN. Relative error below 2e-7.
 #[inline(always)]
 pub(crate) fn exp<V: Singles>(x: V) -> V {
+    exp_and_zeros(x).0
+}
+
+/// The same, and where it is 0.
+#[inline(always)]
+pub(crate) fn exp_and_zeros<V: Singles>(x: V) -> (V, V::Mask) {
     let power = x.mul_add(V::splat(LOG2_E), V::splat(ROUND));
     let n = power.sub(V::splat(ROUND));
     let r = n.neg_mul_add(V::splat(LN_2_LOW), n.neg_mul_add(V::splat(LN_2_HIGH), x));
@@ -29,7 +33,8 @@ pub(crate) fn exp<V: Singles>(x: V) -> V {
     for coefficient in &POWER[1..] {
         sum = sum.mul_add(r, V::splat(*coefficient));
     }
-    sum.times_two_to(n, power).zero_where(x.below(V::splat(LOWEST)))
+    let zeros = x.below(V::splat(LOWEST));
+    (sum.times_two_to(n, power).zero_where(zeros), zeros)
 }
 
 #[cfg(test)]

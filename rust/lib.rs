@@ -19,15 +19,14 @@ pub mod real;
 pub mod resample;
 pub mod rows;
 pub mod sequence;
-#[allow(dead_code)]
 pub mod table;
 pub mod threads;
 pub mod two_sample;
 
-#[allow(dead_code)] // until kernels use it
 mod chunk;
 mod exponential;
 mod lanes;
+mod logsumexp;
 mod math;
 mod merge;
 #[cfg(feature = "python")]

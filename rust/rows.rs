@@ -41,12 +41,6 @@ impl<'a, T> Rows<'a, T> {
     pub fn row(&self, i: usize) -> &'a [T] {
         &self.data[i * self.stride..][..self.n_classes]
     }
-
-    /// Fails unless `other` has the same shape.
-    pub(crate) fn same_shape<U>(&self, other: &Rows<'_, U>) -> Result<(), Error> {
-        let (left, right) = ((self.n_rows, self.n_classes), (other.n_rows, other.n_classes));
-        if left == right { Ok(()) } else { Err(Error::ShapeMismatch { left, right }) }
-    }
 }
 
 #[cfg(test)]

@@ -86,9 +86,8 @@ impl<'a> From<Rows<'a, bf16>> for Table<'a> {
 }
 
 /// What a table can be read as.
-pub(crate) trait Float: Copy {
+pub(crate) trait Float: Copy + Send + Sync {
     const ZERO: Self;
-    const NEG_INFINITY: Self;
 
     /// A row that holds such numbers already.
     fn borrow<'a>(table: &Table<'a>, row: usize) -> Option<&'a [Self]>;
@@ -99,7 +98,6 @@ pub(crate) trait Float: Copy {
 
 impl Float for f32 {
     const ZERO: Self = 0.0;
-    const NEG_INFINITY: Self = Self::NEG_INFINITY;
 
     #[inline(always)]
     fn borrow<'a>(table: &Table<'a>, row: usize) -> Option<&'a [Self]> {
@@ -119,7 +117,6 @@ impl Float for f32 {
 
 impl Float for f64 {
     const ZERO: Self = 0.0;
-    const NEG_INFINITY: Self = Self::NEG_INFINITY;
 
     #[inline(always)]
     fn borrow<'a>(table: &Table<'a>, row: usize) -> Option<&'a [Self]> {

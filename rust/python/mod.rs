@@ -30,12 +30,13 @@ mod _rust {
     use super::release;
     use crate::bounds::{self, TopK};
     use crate::ensemble::{self, Ensemble, Histogram};
+    use crate::divergence::{self, Kind};
     use crate::group::{self, Reduction, Weighted};
     use crate::permutation::{self, PermutationTest, Plan};
     use crate::perturb::{self, Law, Perturbation};
     use crate::resample::joint::{self, Keep, Metric, Moments, Table};
     use crate::resample::{self, Sample, Statistic};
-    use crate::{Ragged, divergence, likelihood, rank, sequence, simd, threads, two_sample};
+    use crate::{Ragged, likelihood, rank, sequence, simd, threads, two_sample};
 
     type Floats<'py> = Bound<'py, PyArray1<f64>>;
 
@@ -55,20 +56,22 @@ mod _rust {
     }
 
     #[pyfunction]
+    #[expect(clippy::too_many_arguments, reason = "the wrapper in Python gives them names and defaults")]
     fn divergences<'py>(
         py: Python<'py>,
         p: FloatTable<'py>,
         q: FloatTable<'py>,
         kinds: Vec<String>,
         space: &str,
+        alpha: f64,
+        double: bool,
         dtype: &str,
     ) -> PyResult<Vec<Floats<'py>>> {
-        let kinds = kinds.iter().map(|kind| kind.parse()).collect::<Result<Vec<_>, _>>()?;
-        let space = space.parse()?;
-        let values = with_rows!(dtype, p, q => {
-            let n = p.n_rows() * p.n_classes();
-            Ok(release(py, n, || divergence::divergences(p, q, &kinds, space))?)
-        })?;
+        let kinds = kinds.iter().map(|kind| Kind::named(kind, alpha)).collect::<Result<Vec<_>, _>>()?;
+        let (space, p, q) = (space.parse()?, p.view(), q.view());
+        let (p, q) = (p.table(dtype)?, q.table(dtype)?);
+        let n = p.n_rows() * p.n_classes();
+        let values = release(py, n, || divergence::divergences(p, q, &kinds, space, double))?;
         Ok(values.into_iter().map(|values| values.into_pyarray(py)).collect())
     }
 

@@ -213,7 +213,7 @@ def test_mixed_dtypes_and_unknown_kinds_are_refused():
     with pytest.raises(TypeError, match="one dtype, but have float64 and float32"):
         kl_divergence(np.zeros(2), np.zeros(2, "float32"), space="logits")
     with pytest.raises(ValueError, match="`kinds` must be"):
-        divergences([0.0], [0.0], kinds=("hellinger",))
+        divergences([0.0], [0.0], kinds=("distance",))
     with pytest.raises(TypeError, match="`kinds` must be a sequence"):
         divergences([0.0], [0.0], kinds="kl")
 

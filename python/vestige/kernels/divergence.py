@@ -10,7 +10,10 @@ from vestige import _rust
 from vestige.kernels._array import table_pair
 
 Space = Literal["log_probs", "logits", "probs"]
-Kind = Literal["kl", "js", "tv"]
+Precision = Literal["table", "float64"]
+Kind = Literal[
+    "kl", "reverse_kl", "js", "tv", "hellinger", "chi_squared", "renyi", "cross_entropy", "entropy"
+]
 
 
 def kl_divergence(p: ArrayLike, q: ArrayLike, space: Space = "log_probs") -> NDArray[np.float64]:
@@ -94,7 +97,13 @@ def total_variation(p: ArrayLike, q: ArrayLike, space: Space = "log_probs") -> N
 
 
 def divergences(
-    p: ArrayLike, q: ArrayLike, kinds: Sequence[Kind] = ("kl", "js", "tv"), space: Space = "log_probs"
+    p: ArrayLike,
+    q: ArrayLike,
+    kinds: Sequence[Kind] = ("kl", "js", "tv"),
+    space: Space = "log_probs",
+    *,
+    alpha: float = 0.5,
+    precision: Precision = "table",
 ) -> dict[str, NDArray[np.float64]]:
     """Several divergences between matching rows in one pass over memory.
 
@@ -121,5 +130,6 @@ def divergences(
     if isinstance(kinds, str):
         raise TypeError(f'`kinds` must be a sequence such as ("kl", "js"), but it is the string {kinds!r}')
     first, second = table_pair(p, q)
-    values = _rust.divergences(first.values, second.values, list(kinds), space, first.dtype)
+    double = precision == "float64"
+    values = _rust.divergences(first.values, second.values, list(kinds), space, alpha, double, first.dtype)
     return {kind: first.shaped(rows) for kind, rows in zip(kinds, values, strict=True)}
