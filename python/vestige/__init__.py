@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vestige.evaluation import evaluate as evaluate
+    from vestige.kernels import chi_squared as chi_squared
+    from vestige.kernels import cross_entropy as cross_entropy
     from vestige.kernels import divergences as divergences
     from vestige.kernels import entropy as entropy
     from vestige.kernels import exact_memorization as exact_memorization
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from vestige.kernels import perplexity as perplexity
     from vestige.kernels import perturb_weights as perturb_weights
     from vestige.kernels import ragged as ragged
+    from vestige.kernels import renyi_divergence as renyi_divergence
+    from vestige.kernels import reverse_kl_divergence as reverse_kl_divergence
     from vestige.kernels import roc_auc as roc_auc
     from vestige.kernels import sequence_mean as sequence_mean
     from vestige.kernels import sequence_nll as sequence_nll
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from vestige.kernels import simd_level as simd_level
     from vestige.kernels import spearman_rho as spearman_rho
     from vestige.kernels import spearman_rho_matrix as spearman_rho_matrix
+    from vestige.kernels import squared_hellinger as squared_hellinger
     from vestige.kernels import token_log_probs as token_log_probs
     from vestige.kernels import token_statistics as token_statistics
     from vestige.kernels import total_variation as total_variation
@@ -55,13 +60,15 @@ if TYPE_CHECKING:
     from vestige.stats.rank_sets import rank_sets as rank_sets
 
 _KERNELS = (
+    "chi_squared",
+    "cross_entropy",
     "divergences",
     "entropy",
-    "joint_bootstrap",
     "exact_memorization",
     "extraction_strength",
     "group_mean",
     "group_sum",
+    "joint_bootstrap",
     "js_divergence",
     "kendall_tau",
     "kendall_tau_matrix",
@@ -75,6 +82,8 @@ _KERNELS = (
     "perplexity",
     "perturb_weights",
     "ragged",
+    "renyi_divergence",
+    "reverse_kl_divergence",
     "roc_auc",
     "sequence_mean",
     "sequence_nll",
@@ -84,6 +93,7 @@ _KERNELS = (
     "sign_flip_test",
     "spearman_rho",
     "spearman_rho_matrix",
+    "squared_hellinger",
     "token_log_probs",
     "token_statistics",
     "total_variation",

@@ -59,7 +59,13 @@ def difference_maxima(
     seed: SupportsIndex,
 ) -> Incomplete: ...
 def divergences(
-    p: Incomplete, q: Incomplete, kinds: SupportsGetItem[int, str], space: str, dtype: str
+    p: Incomplete,
+    q: Incomplete,
+    kinds: SupportsGetItem[int, str],
+    space: str,
+    alpha: SupportsFloat | SupportsIndex,
+    double: bool,
+    dtype: str,
 ) -> list[Incomplete]: ...
 def entropy(p: Incomplete, space: str, dtype: str) -> Incomplete: ...
 def exact_memorization(hits: Incomplete, offsets: Incomplete) -> Incomplete: ...

@@ -29,8 +29,8 @@ mod _rust {
     use super::array::{self, FloatTable, FloatVector, Vector, columns, filled, flat, slice, with_rows, with_values};
     use super::release;
     use crate::bounds::{self, TopK};
-    use crate::ensemble::{self, Ensemble, Histogram};
     use crate::divergence::{self, Kind};
+    use crate::ensemble::{self, Ensemble, Histogram};
     use crate::group::{self, Reduction, Weighted};
     use crate::permutation::{self, PermutationTest, Plan};
     use crate::perturb::{self, Law, Perturbation};

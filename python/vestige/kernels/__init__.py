@@ -1,7 +1,17 @@
 """Fast arithmetic on arrays: the only importer of the Rust module."""
 
 from vestige.kernels.bounds import TopKBounds, VariationalBound, top_k_bounds, variational_bounds
-from vestige.kernels.divergence import divergences, js_divergence, kl_divergence, total_variation
+from vestige.kernels.divergence import (
+    chi_squared,
+    cross_entropy,
+    divergences,
+    js_divergence,
+    kl_divergence,
+    renyi_divergence,
+    reverse_kl_divergence,
+    squared_hellinger,
+    total_variation,
+)
 from vestige.kernels.ensemble import example_epsilons, forgetting_score, klom, logit_margins
 from vestige.kernels.group import group_mean, group_sum, sequence_mean, sequence_sum
 from vestige.kernels.joint import JointBootstrap, joint_bootstrap
@@ -35,6 +45,8 @@ __all__ = [
     "VariationalBound",
     "WeightPerturbation",
     "bootstrap_replicates",
+    "chi_squared",
+    "cross_entropy",
     "divergences",
     "entropy",
     "exact_memorization",
@@ -61,7 +73,9 @@ __all__ = [
     "perplexity",
     "perturb_weights",
     "ragged",
+    "renyi_divergence",
     "resample_indices",
+    "reverse_kl_divergence",
     "roc_auc",
     "sequence_mean",
     "sequence_nll",
@@ -71,6 +85,7 @@ __all__ = [
     "simd_level",
     "spearman_rho",
     "spearman_rho_matrix",
+    "squared_hellinger",
     "token_log_probs",
     "token_statistics",
     "top_k_bounds",
