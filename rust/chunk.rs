@@ -10,7 +10,7 @@ use crate::threads;
 pub(crate) const BLOCK: usize = 32;
 
 /// Chunks of a row after which sums start anew, to be merged in order: so that threads can share a long row.
-const SEGMENT: usize = 256 * BLOCK;
+pub(crate) const SEGMENT: usize = 256 * BLOCK;
 
 /// Classes up to which rows share chunks: a row of its own would leave most lanes of one empty.
 const SHORT: usize = 64;

@@ -33,8 +33,6 @@ mod merge;
 mod python;
 mod radix;
 mod simd;
-mod single;
-mod tile;
 
 pub use error::Error;
 pub use ragged::Ragged;

@@ -88,6 +88,7 @@ impl<'a> From<Rows<'a, bf16>> for Table<'a> {
 /// What a table can be read as.
 pub(crate) trait Float: Copy + Send + Sync {
     const ZERO: Self;
+    const NEG_INFINITY: Self;
 
     /// A row that holds such numbers already.
     fn borrow<'a>(table: &Table<'a>, row: usize) -> Option<&'a [Self]>;
@@ -98,6 +99,7 @@ pub(crate) trait Float: Copy + Send + Sync {
 
 impl Float for f32 {
     const ZERO: Self = 0.0;
+    const NEG_INFINITY: Self = Self::NEG_INFINITY;
 
     #[inline(always)]
     fn borrow<'a>(table: &Table<'a>, row: usize) -> Option<&'a [Self]> {
@@ -117,6 +119,7 @@ impl Float for f32 {
 
 impl Float for f64 {
     const ZERO: Self = 0.0;
+    const NEG_INFINITY: Self = Self::NEG_INFINITY;
 
     #[inline(always)]
     fn borrow<'a>(table: &Table<'a>, row: usize) -> Option<&'a [Self]> {

@@ -231,8 +231,8 @@ impl<'a> Wide<'a> {
                 continue;
             }
             let tolerance = problem.p.sum_tolerance();
-            problem.space.check_row("p", row, extremes[0][lane], Some(totals[0]), tolerance)?;
-            problem.space.check_row("q", row, extremes[1][lane], problem.sees_q().then_some(totals[1]), tolerance)?;
+            problem.space.check("p", row, extremes[0][lane], Some(totals[0]), tolerance)?;
+            problem.space.check("q", row, extremes[1][lane], problem.sees_q().then_some(totals[1]), tolerance)?;
             let normalised = problem.space == Space::Logits;
             values.extend(problem.kinds.iter().map(|kind| sums.value(*kind, normalised)));
         }

@@ -2,7 +2,6 @@
 
 mod entropy;
 mod moments;
-mod shift;
 mod terms;
 
 use std::str::FromStr;
@@ -11,7 +10,6 @@ use crate::error::unknown;
 use crate::{Error, Real, Table};
 pub use entropy::entropy;
 use moments::{RowSums, Targets, row_sums};
-pub(crate) use shift::shift_of;
 
 /// Token id that marks a row without a target, as in PyTorch's losses.
 pub const IGNORED_TOKEN: i64 = -100;

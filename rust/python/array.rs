@@ -36,14 +36,11 @@ impl FloatTable<'_> {
 macro_rules! with_rows {
     ($dtype:expr, $($table:ident),+ => $body:expr) => {
         match ($(&$table,)+) {
-            #[cfg(not(only_float64))]
             ($(FloatTable::Float32($table),)+) => { $(let $table = array::rows(&$table.as_array())?;)+ $body }
             ($(FloatTable::Float64($table),)+) => { $(let $table = array::rows(&$table.as_array())?;)+ $body }
-            #[cfg(not(only_float64))]
             ($(FloatTable::Bits($table),)+) if $dtype == "bfloat16" => {
                 $(let $table = array::bfloat16_rows(&$table.as_array())?;)+ $body
             }
-            #[cfg(not(only_float64))]
             ($(FloatTable::Bits($table),)+) => { $(let $table = array::float16_rows(&$table.as_array())?;)+ $body }
             #[allow(unreachable_patterns)] // one table alone always has one format
             _ => Err(array::mixed_formats()),

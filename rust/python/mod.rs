@@ -68,7 +68,7 @@ mod _rust {
         dtype: &str,
     ) -> PyResult<Vec<Floats<'py>>> {
         let kinds = kinds.iter().map(|kind| Kind::named(kind, alpha)).collect::<Result<Vec<_>, _>>()?;
-        let (space, p, q) = (space.parse()?, p.view(), q.view());
+        let space = space.parse()?;
         let (p, q) = (p.table(dtype)?, q.table(dtype)?);
         let n = p.n_rows() * p.n_classes();
         let values = release(py, n, || divergence::divergences(p, q, &kinds, space, double))?;
