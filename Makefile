@@ -3,7 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 
-.PHONY: demo test bench stubs docs lint clean
+NIGHTLY := RUSTUP_TOOLCHAIN=nightly cargo
+TARGETS := tables sequences groups resample
+
+.PHONY: demo test bench stubs docs lint sanitize fuzz emulate clean
 
 demo: .venv/.demo
 	$(BIN)/vestige demo
@@ -25,6 +28,20 @@ docs: .venv/.test
 lint: .venv/.test
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports
 	cargo fmt --check && cargo clippy --all-features --all-targets -- -D warnings
+
+# Not in the gate: nightly Rust with miri and rust-src. Miri reports no CPU features but those it is told of.
+sanitize:
+	$(NIGHTLY) miri test --lib -- simd:: rows:: ragged:: sequence:: group::
+	RUSTFLAGS="-C target-feature=+avx2,+fma" $(NIGHTLY) miri test --lib -- simd::tests
+	RUSTFLAGS=-Zsanitizer=address $(NIGHTLY) test --lib --target x86_64-unknown-linux-gnu
+
+# Not in the gate: nightly Rust, cargo-fuzz.
+fuzz:
+	for target in $(TARGETS); do $(NIGHTLY) fuzz run $$target -- -max_total_time=120 -max_len=600 || exit 1; done
+
+# Not in the gate: the Rust tests on CPUs that this one is not.
+emulate:
+	.ci/emulate
 
 # One stamp an extra: rebuilt when the manifests or the Rust sources change.
 .venv/.%: $(SOURCES) | .venv
