@@ -22,9 +22,11 @@ impl<T: Copy + Ord + Default + Send + Sync> Item for (u64, T) {
 
 /// Fewer items are sorted faster by comparing.
 const FEW: usize = 200;
-/// Bits of a digit: as many as keep the ends of all digits' items in the first cache.
-const WIDEST: u32 = 11;
-const MOST_PASSES: u32 = 4;
+/// Bits of a digit: as many as keep the ends of all digits' items in the second cache.
+const WIDTH: u32 = 11;
+const DIGITS: usize = 1 << WIDTH;
+/// Up to so many items, two digits tell most keys apart; more have three.
+const SHORT: usize = 2000;
 /// Nanoseconds that an item takes, for the choice of threads.
 pub(crate) const NANOSECONDS: usize = 20;
 /// Blocks smaller than this are not worth a thread.
@@ -35,7 +37,8 @@ pub(crate) fn sort<T: Item>(items: &mut Vec<T>) {
     threads::halving(items.len(), BLOCK, NANOSECONDS, |depth| sort_halves(items, depth));
 }
 
-fn sort_halves<T: Item>(items: &mut Vec<T>, depth: u32) {
+/// The same, with `depth` halvings that may go to other threads; see [`threads::halving`].
+pub(crate) fn sort_halves<T: Item>(items: &mut Vec<T>, depth: u32) {
     if depth == 0 {
         return sort_alone(items);
     }
@@ -50,10 +53,7 @@ fn sort_alone<T: Item>(items: &mut Vec<T>) {
     let few = FEW..u32::MAX as usize;
     let Some(digits) = few.contains(&items.len()).then(|| Digits::of(items)) else { return items.sort_unstable() };
     let mut scratch = vec![T::default(); items.len()];
-    for (pass, mut starts) in digits.starts(items).into_iter().enumerate() {
-        if starts.is_empty() {
-            continue;
-        }
+    for (pass, starts) in digits.starts(items).iter_mut().enumerate() {
         for item in &*items {
             let start = &mut starts[digits.digit(item, pass)];
             scratch[*start as usize] = *item;
@@ -68,33 +68,30 @@ fn sort_alone<T: Item>(items: &mut Vec<T>) {
 struct Digits {
     least: u64,
     shift: u32,
-    width: u32,
-    passes: usize,
+    passes: u32,
 }
 
 impl Digits {
-    /// Sign, exponent and as many bits of the fraction as tell most of `n` keys apart.
+    /// Sign, exponent and so many bits of the fraction that most keys are told apart.
     fn of<T: Item>(items: &[T]) -> Self {
         let (mut least, mut most) = (u64::MAX, 0);
         for item in items {
             (least, most) = (least.min(item.key()), most.max(item.key()));
         }
-        let (span, wanted) = (u64::BITS - (most - least).leading_zeros(), 12 + items.len().ilog2());
-        let bits = span.min(wanted).max(1);
-        let passes = bits.div_ceil(WIDEST).min(MOST_PASSES);
-        let width = bits.div_ceil(passes).min(WIDEST);
-        Self { least, shift: span.saturating_sub(width * passes), width, passes: passes as usize }
+        let span = u64::BITS - (most - least).leading_zeros();
+        let wanted = if items.len() <= SHORT { 2 } else { 3 };
+        let passes = span.div_ceil(WIDTH).min(wanted);
+        Self { least, shift: span.saturating_sub(WIDTH * passes), passes }
     }
 
     #[inline(always)]
     fn digit<T: Item>(&self, item: &T, pass: usize) -> usize {
-        let prefix = (item.key() - self.least) >> self.shift;
-        (prefix >> (pass as u32 * self.width)) as usize & ((1 << self.width) - 1)
+        ((item.key() - self.least) >> (self.shift + pass as u32 * WIDTH)) as usize % DIGITS
     }
 
-    /// Where each digit's items begin in each pass; nothing for a pass in which all share one.
-    fn starts<T: Item>(&self, items: &[T]) -> Vec<Vec<u32>> {
-        let mut counts = vec![vec![0; 1 << self.width]; self.passes];
+    /// Where each digit's items begin in each pass.
+    fn starts<T: Item>(&self, items: &[T]) -> Vec<[u32; DIGITS]> {
+        let mut counts = vec![[0; DIGITS]; self.passes as usize];
         for item in items {
             for (pass, counts) in counts.iter_mut().enumerate() {
                 counts[self.digit(item, pass)] += 1;
@@ -102,9 +99,7 @@ impl Digits {
         }
         for counts in &mut counts {
             let mut below = 0;
-            let shared = counts.contains(&(items.len() as u32));
             counts.iter_mut().for_each(|count| below += std::mem::replace(count, below));
-            counts.truncate(if shared { 0 } else { counts.len() });
         }
         counts
     }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vestige.kernels import chi_squared as chi_squared
     from vestige.kernels import cross_entropy as cross_entropy
     from vestige.kernels import divergences as divergences
+    from vestige.kernels import energy_distance as energy_distance
     from vestige.kernels import entropy as entropy
     from vestige.kernels import exact_memorization as exact_memorization
     from vestige.kernels import extraction_strength as extraction_strength
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from vestige.kernels import js_divergence as js_divergence
     from vestige.kernels import kendall_tau as kendall_tau
     from vestige.kernels import kendall_tau_matrix as kendall_tau_matrix
+    from vestige.kernels import kendall_test as kendall_test
     from vestige.kernels import kl_divergence as kl_divergence
     from vestige.kernels import ks_statistic as ks_statistic
+    from vestige.kernels import ks_test as ks_test
     from vestige.kernels import label_permutation_test as label_permutation_test
     from vestige.kernels import logsumexp as logsumexp
+    from vestige.kernels import mann_whitney_test as mann_whitney_test
     from vestige.kernels import midranks as midranks
     from vestige.kernels import min_k as min_k
     from vestige.kernels import min_k_plus_plus as min_k_plus_plus
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from vestige.kernels import renyi_divergence as renyi_divergence
     from vestige.kernels import reverse_kl_divergence as reverse_kl_divergence
     from vestige.kernels import roc_auc as roc_auc
+    from vestige.kernels import roc_curve as roc_curve
     from vestige.kernels import sequence_mean as sequence_mean
     from vestige.kernels import sequence_nll as sequence_nll
     from vestige.kernels import sequence_sum as sequence_sum
@@ -45,10 +50,13 @@ if TYPE_CHECKING:
     from vestige.kernels import simd_level as simd_level
     from vestige.kernels import spearman_rho as spearman_rho
     from vestige.kernels import spearman_rho_matrix as spearman_rho_matrix
+    from vestige.kernels import spearman_test as spearman_test
     from vestige.kernels import squared_hellinger as squared_hellinger
     from vestige.kernels import token_log_probs as token_log_probs
     from vestige.kernels import token_statistics as token_statistics
     from vestige.kernels import total_variation as total_variation
+    from vestige.kernels import tpr_at_fpr as tpr_at_fpr
+    from vestige.kernels import wasserstein_distance as wasserstein_distance
     from vestige.kernels import within_group_permutation_test as within_group_permutation_test
     from vestige.meta.reliability import reliability as reliability
     from vestige.metrics import METRICS as METRICS
@@ -63,6 +71,7 @@ _KERNELS = (
     "chi_squared",
     "cross_entropy",
     "divergences",
+    "energy_distance",
     "entropy",
     "exact_memorization",
     "extraction_strength",
@@ -72,10 +81,13 @@ _KERNELS = (
     "js_divergence",
     "kendall_tau",
     "kendall_tau_matrix",
+    "kendall_test",
     "kl_divergence",
     "ks_statistic",
+    "ks_test",
     "label_permutation_test",
     "logsumexp",
+    "mann_whitney_test",
     "midranks",
     "min_k",
     "min_k_plus_plus",
@@ -85,18 +97,22 @@ _KERNELS = (
     "renyi_divergence",
     "reverse_kl_divergence",
     "roc_auc",
+    "roc_curve",
     "sequence_mean",
     "sequence_nll",
     "sequence_sum",
     "set_num_threads",
-    "simd_level",
     "sign_flip_test",
+    "simd_level",
     "spearman_rho",
     "spearman_rho_matrix",
+    "spearman_test",
     "squared_hellinger",
     "token_log_probs",
     "token_statistics",
     "total_variation",
+    "tpr_at_fpr",
+    "wasserstein_distance",
     "within_group_permutation_test",
 )
 _HOME = dict.fromkeys(_KERNELS, "vestige.kernels") | {

@@ -1,6 +1,8 @@
 //! The extension module: convert, let go of the GIL, call, convert back.
 
 mod array;
+mod rank;
+mod two_sample;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -26,8 +28,18 @@ mod _rust {
     use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
     use pyo3::prelude::*;
 
-    use super::array::{self, FloatTable, FloatVector, Vector, columns, filled, flat, slice, with_rows, with_values};
+    use super::array::{self, FloatTable, FloatVector, Vector, flat, slice, with_rows, with_values};
+    #[pymodule_export]
+    use super::rank::{
+        kendall_counts, kendall_exact, kendall_tau, kendall_tau_matrix, kendall_tau_rows, midranks, midranks_rows,
+        spearman_rho, spearman_rho_matrix, spearman_rho_rows,
+    };
     use super::release;
+    #[pymodule_export]
+    use super::two_sample::{
+        energy_distance, ks_exact, ks_gaps, ks_statistic, mann_whitney, mann_whitney_exact, roc_auc, roc_curve,
+        tpr_at_fpr, wasserstein_distance,
+    };
     use crate::bounds::{self, TopK};
     use crate::divergence::{self, Kind};
     use crate::ensemble::{self, Ensemble, Histogram};
@@ -36,7 +48,7 @@ mod _rust {
     use crate::perturb::{self, Law, Perturbation};
     use crate::resample::joint::{self, Keep, Metric, Moments, Table};
     use crate::resample::{self, Sample, Statistic};
-    use crate::{Ragged, likelihood, rank, sequence, simd, threads, two_sample};
+    use crate::{Ragged, likelihood, sequence, simd, threads};
 
     type Floats<'py> = Bound<'py, PyArray1<f64>>;
 
@@ -211,48 +223,6 @@ mod _rust {
             Ok::<_, PyErr>(release(py, values.len(), || group::reduce_sequences(rows, offsets, reduction))?)
         })?;
         Ok(sequences.into_pyarray(py))
-    }
-
-    #[pyfunction]
-    fn midranks<'py>(py: Python<'py>, x: Vector<'py, f64>) -> PyResult<Floats<'py>> {
-        let x = slice(&x)?;
-        Ok(release(py, x.len(), || rank::midranks(x)).into_pyarray(py))
-    }
-
-    #[pyfunction]
-    fn kendall_tau(py: Python<'_>, x: Vector<'_, f64>, y: Vector<'_, f64>) -> PyResult<f64> {
-        let (x, y) = (filled(&x)?, filled(&y)?);
-        Ok(release(py, x.len(), || rank::kendall_tau(x, y))?)
-    }
-
-    #[pyfunction]
-    fn spearman_rho(py: Python<'_>, x: Vector<'_, f64>, y: Vector<'_, f64>) -> PyResult<f64> {
-        let (x, y) = (filled(&x)?, filled(&y)?);
-        Ok(release(py, x.len(), || rank::spearman_rho(x, y))?)
-    }
-
-    #[pyfunction]
-    fn kendall_tau_matrix<'py>(py: Python<'py>, columns: PyReadonlyArray2<'py, f64>) -> PyResult<Floats<'py>> {
-        let columns = self::columns(&columns);
-        Ok(py.detach(|| rank::kendall_tau_matrix(&columns))?.into_pyarray(py))
-    }
-
-    #[pyfunction]
-    fn spearman_rho_matrix<'py>(py: Python<'py>, columns: PyReadonlyArray2<'py, f64>) -> PyResult<Floats<'py>> {
-        let columns = self::columns(&columns);
-        Ok(py.detach(|| rank::spearman_rho_matrix(&columns))?.into_pyarray(py))
-    }
-
-    #[pyfunction]
-    fn roc_auc(py: Python<'_>, positive: Vector<'_, f64>, negative: Vector<'_, f64>) -> PyResult<f64> {
-        let (positive, negative) = (slice(&positive)?, slice(&negative)?);
-        Ok(release(py, positive.len() + negative.len(), || two_sample::roc_auc(positive, negative)))
-    }
-
-    #[pyfunction]
-    fn ks_statistic(py: Python<'_>, x: Vector<'_, f64>, y: Vector<'_, f64>) -> PyResult<f64> {
-        let (x, y) = (slice(&x)?, slice(&y)?);
-        Ok(release(py, x.len() + y.len(), || two_sample::ks_statistic(x, y)))
     }
 
     #[pyfunction]

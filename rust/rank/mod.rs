@@ -2,10 +2,14 @@
 
 mod bits;
 mod rho_matrix;
+mod rows;
+mod significance;
 mod tau;
 mod tau_matrix;
 
 pub use rho_matrix::spearman_rho_matrix;
+pub use rows::{kendall_tau_rows, midranks_rows, spearman_rho_rows};
+pub use significance::{KendallCounts, kendall_counts, kendall_exact};
 pub use tau::kendall_tau;
 pub use tau_matrix::kendall_tau_matrix;
 
@@ -48,6 +52,11 @@ pub(crate) fn same_length<T>(x: &[T], y: &[T]) -> Result<(), Error> {
 pub(crate) fn key(x: f64) -> u64 {
     let bits = (x + 0.0).to_bits();
     bits ^ ((bits as i64 >> 63) as u64 | (1 << 63))
+}
+
+/// The number that has a key.
+pub(crate) fn value(key: u64) -> f64 {
+    f64::from_bits(key ^ (!(key as i64 >> 63) as u64 | (1 << 63)))
 }
 
 /// Indices in ascending order of their values, cut into sets of equal values.
@@ -153,6 +162,7 @@ mod tests {
 
     #[test]
     fn zeros_are_equal_and_infinities_are_ordered() {
+        assert_eq!([-f64::INFINITY, -1.5, 0.0, 2.0].map(|x| value(key(x))), [-f64::INFINITY, -1.5, 0.0, 2.0]);
         assert_eq!(midranks(&[0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY]), [2.5, 2.5, 4.0, 1.0]);
     }
 }

@@ -1,60 +1,67 @@
 //! Statistics of two independent samples.
 
-use crate::rank::key;
-use crate::threads;
+mod distance;
+mod roc;
+mod significance;
+mod sorted;
+
+pub use distance::{energy_distance, wasserstein_distance};
+pub use roc::{RocCurve, roc_curve, tpr_at_fpr};
+pub use significance::{ks_exact, mann_whitney_exact};
+
+use sorted::Sorted;
 
 /// `P(positive > negative) + ½ P(equal)`, the area under the ROC curve: 0 to 1; NaN if a value is NaN or a sample is empty.
 pub fn roc_auc(positive: &[f64], negative: &[f64]) -> f64 {
-    let Some((positive, negative)) = sorted_keys(positive, negative) else { return f64::NAN };
-    let mut half_wins = 0u128;
-    for_each_value(&positive, &negative, |positives, below, negatives| {
-        half_wins += positives as u128 * (2 * below + negatives) as u128;
-    });
-    half_wins as f64 / (2.0 * positive.len() as f64 * negative.len() as f64)
+    let Some(sorted) = Sorted::new(positive, negative) else { return f64::NAN };
+    let pairs = positive.len() as f64 * negative.len() as f64;
+    half_wins(&sorted) as f64 / (2.0 * pairs)
+}
+
+/// Twice the pairs in which the first exceeds the second, with those of equal values once.
+fn half_wins(sorted: &Sorted) -> u128 {
+    let (n, m) = sorted.sizes();
+    let (wins, losses) = sorted.wins();
+    n as u128 * m as u128 + u128::from(wins) - u128::from(losses)
 }
 
 /// Two-sample Kolmogorov–Smirnov statistic, the largest distance of two distribution functions: 0 to 1; NaN as above.
 pub fn ks_statistic(x: &[f64], y: &[f64]) -> f64 {
-    let Some((x, y)) = sorted_keys(x, y) else { return f64::NAN };
-    let (n, m) = (x.len() as i128, y.len() as i128);
-    let (mut seen, mut largest) = (0i128, 0i128);
-    for_each_value(&x, &y, |in_x, below, in_y| {
-        seen += in_x as i128;
-        largest = largest.max((seen * m - (below + in_y) as i128 * n).abs());
+    ks_statistics(x, y).map_or(f64::NAN, |gaps| gaps.two_sided())
+}
+
+/// The one-sided Kolmogorov–Smirnov statistics, times the product of the sizes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gaps {
+    /// Largest excess of the distribution function of `x`.
+    pub greater: u64,
+    /// Largest excess of that of `y`.
+    pub less: u64,
+    /// Sizes of `x` and `y`.
+    pub sizes: (usize, usize),
+}
+
+impl Gaps {
+    fn two_sided(&self) -> f64 {
+        self.greater.max(self.less) as f64 / (self.sizes.0 as f64 * self.sizes.1 as f64)
+    }
+}
+
+/// The one-sided Kolmogorov–Smirnov statistics; nothing if a value is NaN or a sample is empty.
+pub fn ks_statistics(x: &[f64], y: &[f64]) -> Option<Gaps> {
+    let (greater, less) = Sorted::new(x, y)?.largest_gaps();
+    Some(Gaps { greater, less, sizes: (x.len(), y.len()) })
+}
+
+/// Mann–Whitney `U` of `x`, and the sum of `t³ - t` over groups of `t` equal values; NaN as above.
+pub fn mann_whitney(x: &[f64], y: &[f64]) -> (f64, f64) {
+    let Some(sorted) = Sorted::new(x, y) else { return (f64::NAN, f64::NAN) };
+    let mut ties = 0;
+    sorted.for_each_value(|_, in_x, in_y| {
+        let size = (in_x + in_y) as u128;
+        ties += size.pow(3) - size;
     });
-    largest as f64 / (n * m) as f64
-}
-
-/// Both samples in ascending order; nothing if one is empty or has a NaN.
-fn sorted_keys(first: &[f64], second: &[f64]) -> Option<(Vec<u64>, Vec<u64>)> {
-    if first.is_empty() || second.is_empty() || first.iter().chain(second).any(|v| v.is_nan()) {
-        return None;
-    }
-    let sorted = |x: &[f64]| {
-        let mut keys: Vec<u64> = x.iter().map(|v| key(*v)).collect();
-        keys.sort_unstable();
-        keys
-    };
-    let mut both = threads::map(2, 40 * (first.len() + second.len()), |i| sorted([first, second][i])).into_iter();
-    Some((both.next()?, both.next()?))
-}
-
-/// Visits each value of either sample in ascending order with how often the first holds it, how many of the second are
-/// below it, and how often the second holds it.
-fn for_each_value(first: &[u64], second: &[u64], mut visit: impl FnMut(usize, usize, usize)) {
-    let (mut i, mut j) = (0, 0);
-    while i < first.len() || j < second.len() {
-        let value = first.get(i).into_iter().chain(second.get(j)).copied().min().unwrap_or_default();
-        let (in_first, in_second) = (run(&first[i..], value), run(&second[j..], value));
-        visit(in_first, j, in_second);
-        (i, j) = (i + in_first, j + in_second);
-    }
-}
-
-/// How many of the first elements equal `value`.
-#[inline(always)]
-fn run(sorted: &[u64], value: u64) -> usize {
-    sorted.iter().take_while(|key| **key == value).count()
+    (half_wins(&sorted) as f64 / 2.0, ties as f64)
 }
 
 #[cfg(test)]
@@ -66,5 +73,25 @@ mod tests {
         assert_eq!(roc_auc(&[1.0, 2.0], &[1.0, 0.0]), 0.875);
         assert_eq!(ks_statistic(&[1.0, 2.0], &[1.0, 0.0]), 0.5);
         assert!(roc_auc(&[], &[1.0]).is_nan());
+        assert_eq!(mann_whitney(&[1.0, 2.0], &[1.0, 0.0]), (3.5, 6.0));
+    }
+
+    #[test]
+    fn pieces_add_up() {
+        let x: Vec<f64> = (0..200_000u64).map(|i| (i * 7919 % 1013) as f64).collect();
+        let y: Vec<f64> = (0..70_000u64).map(|i| (i * 104_729 % 997) as f64 + 3.0).collect();
+        let (mut half_wins, mut below) = (0, [0u64; 1100]);
+        y.iter().for_each(|v| below[*v as usize] += 1);
+        let counts: Vec<u64> = below
+            .iter()
+            .scan(0, |sum, n| {
+                *sum += n;
+                Some(*sum)
+            })
+            .collect();
+        for v in x.iter().map(|v| *v as usize) {
+            half_wins += counts[v] + if v > 0 { counts[v - 1] } else { 0 };
+        }
+        assert_eq!(roc_auc(&x, &y), half_wins as f64 / (2.0 * 200_000.0 * 70_000.0));
     }
 }

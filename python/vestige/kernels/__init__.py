@@ -24,7 +24,17 @@ from vestige.kernels.permutation import (
     within_group_permutation_test,
 )
 from vestige.kernels.perturb import WeightPerturbation, perturb_weights
-from vestige.kernels.rank import kendall_tau, kendall_tau_matrix, midranks, spearman_rho, spearman_rho_matrix
+from vestige.kernels.rank import (
+    kendall_tau,
+    kendall_tau_matrix,
+    kendall_tau_rows,
+    kendall_test,
+    midranks,
+    spearman_rho,
+    spearman_rho_matrix,
+    spearman_rho_rows,
+    spearman_test,
+)
 from vestige.kernels.resample import bootstrap_replicates, jackknife_values, resample_indices
 from vestige.kernels.sequence import (
     exact_memorization,
@@ -35,12 +45,25 @@ from vestige.kernels.sequence import (
     ragged,
     sequence_nll,
 )
+from vestige.kernels.significance import Significance
 from vestige.kernels.threads import num_threads, set_num_threads
-from vestige.kernels.two_sample import ks_statistic, roc_auc
+from vestige.kernels.two_sample import (
+    RocCurve,
+    energy_distance,
+    ks_statistic,
+    ks_test,
+    mann_whitney_test,
+    roc_auc,
+    roc_curve,
+    tpr_at_fpr,
+    wasserstein_distance,
+)
 
 __all__ = [
     "JointBootstrap",
     "PermutationTest",
+    "RocCurve",
+    "Significance",
     "TopKBounds",
     "VariationalBound",
     "WeightPerturbation",
@@ -48,6 +71,7 @@ __all__ = [
     "chi_squared",
     "cross_entropy",
     "divergences",
+    "energy_distance",
     "entropy",
     "exact_memorization",
     "example_epsilons",
@@ -60,12 +84,16 @@ __all__ = [
     "js_divergence",
     "kendall_tau",
     "kendall_tau_matrix",
+    "kendall_tau_rows",
+    "kendall_test",
     "kl_divergence",
     "klom",
     "ks_statistic",
+    "ks_test",
     "label_permutation_test",
     "logit_margins",
     "logsumexp",
+    "mann_whitney_test",
     "midranks",
     "min_k",
     "min_k_plus_plus",
@@ -77,6 +105,7 @@ __all__ = [
     "resample_indices",
     "reverse_kl_divergence",
     "roc_auc",
+    "roc_curve",
     "sequence_mean",
     "sequence_nll",
     "sequence_sum",
@@ -85,11 +114,15 @@ __all__ = [
     "simd_level",
     "spearman_rho",
     "spearman_rho_matrix",
+    "spearman_rho_rows",
+    "spearman_test",
     "squared_hellinger",
     "token_log_probs",
     "token_statistics",
     "top_k_bounds",
     "total_variation",
+    "tpr_at_fpr",
     "variational_bounds",
+    "wasserstein_distance",
     "within_group_permutation_test",
 ]
