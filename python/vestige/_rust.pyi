@@ -6,20 +6,29 @@ __all__ = [
     "bootstrap_replicates",
     "difference_maxima",
     "divergences",
+    "energy_distance",
     "entropy",
     "exact_memorization",
     "example_epsilons",
     "extraction_strength",
     "jackknife_values",
     "joint_bootstrap",
+    "kendall_counts",
+    "kendall_exact",
     "kendall_tau",
     "kendall_tau_matrix",
+    "kendall_tau_rows",
     "klom",
+    "ks_exact",
+    "ks_gaps",
     "ks_statistic",
     "label_permutation_test",
     "logit_margins",
     "logsumexp",
+    "mann_whitney",
+    "mann_whitney_exact",
     "midranks",
+    "midranks_rows",
     "min_k",
     "min_k_plus_plus",
     "num_threads",
@@ -29,15 +38,19 @@ __all__ = [
     "replicate_maxima",
     "resample_indices",
     "roc_auc",
+    "roc_curve",
     "sequence_totals",
     "set_num_threads",
     "sign_flip_test",
     "simd_level",
     "spearman_rho",
     "spearman_rho_matrix",
+    "spearman_rho_rows",
     "token_statistics",
     "top_k_bounds",
+    "tpr_at_fpr",
     "variational_bounds",
+    "wasserstein_distance",
     "within_group_permutation_test",
 ]
 
@@ -67,6 +80,9 @@ def divergences(
     double: bool,
     dtype: str,
 ) -> list[Incomplete]: ...
+def energy_distance(
+    x: Incomplete, y: Incomplete, x_weights: Incomplete | None, y_weights: Incomplete | None
+) -> float: ...
 def entropy(p: Incomplete, space: str, dtype: str) -> Incomplete: ...
 def exact_memorization(hits: Incomplete, offsets: Incomplete) -> Incomplete: ...
 def example_epsilons(
@@ -92,8 +108,11 @@ def joint_bootstrap(
     tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete],
     tuple[Incomplete, Incomplete, Incomplete],
 ]: ...
+def kendall_counts(x: Incomplete, y: Incomplete) -> tuple[float, int, int, list[int], list[float], list[float]]: ...
+def kendall_exact(n: SupportsIndex, discordant: SupportsIndex) -> tuple[float, float]: ...
 def kendall_tau(x: Incomplete, y: Incomplete) -> float: ...
 def kendall_tau_matrix(columns: Incomplete) -> Incomplete: ...
+def kendall_tau_rows(x: Incomplete, y: Incomplete) -> Incomplete: ...
 def klom(
     unlearned: Incomplete,
     retrained: Incomplete,
@@ -102,6 +121,14 @@ def klom(
     clip: SupportsFloat | SupportsIndex,
     variant: str,
 ) -> Incomplete: ...
+def ks_exact(
+    n: SupportsIndex, m: SupportsIndex, greater: SupportsIndex | None, less: SupportsIndex | None
+) -> float: ...
+def ks_gaps(x: Incomplete, y: Incomplete) -> tuple[int, int] | None:
+    """
+    The one-sided statistics, greater and less, times the product of the sizes.
+    """
+
 def ks_statistic(x: Incomplete, y: Incomplete) -> float: ...
 def label_permutation_test(
     rows: Incomplete,
@@ -114,7 +141,10 @@ def label_permutation_test(
 ) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete, int, bool]: ...
 def logit_margins(logits: Incomplete, labels: Incomplete, dtype: str) -> Incomplete: ...
 def logsumexp(logits: Incomplete, dtype: str) -> Incomplete: ...
+def mann_whitney(x: Incomplete, y: Incomplete) -> tuple[float, float]: ...
+def mann_whitney_exact(n: SupportsIndex, m: SupportsIndex, u: SupportsIndex) -> tuple[float, float]: ...
 def midranks(x: Incomplete) -> Incomplete: ...
+def midranks_rows(x: Incomplete) -> Incomplete: ...
 def min_k(token_log_probs: Incomplete, offsets: Incomplete, k: SupportsFloat | SupportsIndex) -> Incomplete: ...
 def min_k_plus_plus(
     token_log_probs: Incomplete,
@@ -149,6 +179,9 @@ def resample_indices(
     strata: SupportsGetItem[int, SupportsIndex], n_resamples: SupportsIndex, seed: SupportsIndex, stream: SupportsIndex
 ) -> Incomplete: ...
 def roc_auc(positive: Incomplete, negative: Incomplete) -> float: ...
+def roc_curve(
+    positive: Incomplete, negative: Incomplete, every_point: bool
+) -> tuple[Incomplete, Incomplete, Incomplete]: ...
 def sequence_totals(values: Incomplete, offsets: Incomplete, reduction: str) -> Incomplete: ...
 def set_num_threads(n: SupportsIndex) -> None: ...
 def sign_flip_test(
@@ -160,12 +193,14 @@ def sign_flip_test(
 def simd_level() -> str: ...
 def spearman_rho(x: Incomplete, y: Incomplete) -> float: ...
 def spearman_rho_matrix(columns: Incomplete) -> Incomplete: ...
+def spearman_rho_rows(x: Incomplete, y: Incomplete) -> Incomplete: ...
 def token_statistics(
     logits: Incomplete, token_ids: Incomplete, kinds: SupportsGetItem[int, str], dtype: str
 ) -> list[Incomplete]: ...
 def top_k_bounds(
     p: tuple[Incomplete, Incomplete, Incomplete], q: tuple[Incomplete, Incomplete, Incomplete]
 ) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete]: ...
+def tpr_at_fpr(positive: Incomplete, negative: Incomplete, fpr: SupportsFloat | SupportsIndex) -> float: ...
 def variational_bounds(
     p: Incomplete, q: Incomplete, kinds: SupportsGetItem[int, str]
 ) -> list[tuple[float, float, float]]: ...
@@ -176,3 +211,6 @@ def within_group_permutation_test(
     statistic: str,
     plan: tuple[str, SupportsIndex, SupportsIndex, SupportsIndex],
 ) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete, int, bool]: ...
+def wasserstein_distance(
+    x: Incomplete, y: Incomplete, x_weights: Incomplete | None, y_weights: Incomplete | None
+) -> float: ...
