@@ -124,11 +124,7 @@ def klom(
 def ks_exact(
     n: SupportsIndex, m: SupportsIndex, greater: SupportsIndex | None, less: SupportsIndex | None
 ) -> float: ...
-def ks_gaps(x: Incomplete, y: Incomplete) -> tuple[int, int] | None:
-    """
-    The one-sided statistics, greater and less, times the product of the sizes.
-    """
-
+def ks_gaps(x: Incomplete, y: Incomplete) -> tuple[int, int] | None: ...
 def ks_statistic(x: Incomplete, y: Incomplete) -> float: ...
 def label_permutation_test(
     rows: Incomplete,

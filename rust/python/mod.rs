@@ -28,7 +28,7 @@ mod _rust {
     use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
     use pyo3::prelude::*;
 
-    use super::array::{self, FloatTable, FloatVector, Vector, flat, slice, with_rows, with_values};
+    use super::array::{self, FloatTable, FloatVector, Vector, columns, flat, slice, with_rows, with_values};
     #[pymodule_export]
     use super::rank::{
         kendall_counts, kendall_exact, kendall_tau, kendall_tau_matrix, kendall_tau_rows, midranks, midranks_rows,

@@ -32,7 +32,7 @@ pub(super) fn ks_statistic(py: Python<'_>, x: Sample<'_>, y: Sample<'_>) -> PyRe
     of_two(py, &x, &y, two_sample::ks_statistic)
 }
 
-/// The one-sided statistics, greater and less, times the product of the sizes.
+// The one-sided statistics, greater and less, times the product of the sizes.
 #[pyfunction]
 pub(super) fn ks_gaps(py: Python<'_>, x: Sample<'_>, y: Sample<'_>) -> PyResult<Option<(u64, u64)>> {
     let gaps = of_two(py, &x, &y, two_sample::ks_statistics)?;
