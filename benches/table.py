@@ -1,34 +1,43 @@
 """From the JSON of pytest-benchmark to the tables in docs/benchmarks.md and README.md.
 
-    OMP_NUM_THREADS=1 pytest benches --benchmark-json=latest.json && python benches/table.py latest.json
+    make bench     # or: pytest benches --benchmark-json=1.json, again and again, then python benches/table.py *.json
 
+Each file is one round of all benches. The ratio is the median over rounds of a peer's time over ours in the same round.
 The table goes between the markers of each file that has them; every row is shown, also where a peer is faster.
 """
 
 import json
+import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 START, END = "<!-- bench -->", "<!-- /bench -->"
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("numpy", "scipy", "torch", "pandas", "scikit-learn", "vestige")
+OUT_OF_CACHE = 64 << 20  # bytes from which on the share of the read bandwidth says something
+
+Report = dict[str, Any]
 
 
-def machine(report: dict[str, Any]) -> str:
-    """CPU, cores and Python that the numbers are from."""
-    info = report["machine_info"]
+def machine(reports: list[Report]) -> str:
+    """What the numbers are from."""
+    info = reports[0]["machine_info"]
     cpu = info["cpu"]
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return f"{cpu['brand_raw']}, {cpu['count']} cores, one thread each, Python {info['python_version']}, {versions}"
+    bandwidth = median(report["machine_info"]["read_bandwidth"] for report in reports) / 1e9
+    level = f"CPU level {info['simd_level']}, one thread reads {bandwidth:.3g} GB/s"
+    return f"{cpu['brand_raw']}, {cpu['count']} cores, {level}; Python {info['python_version']}, {versions}"
 
 
-def groups(report: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Piece of work to the seconds that each implementation took (the fastest of its rounds)."""
-    found: dict[str, dict[str, float]] = {}
+def groups(report: Report) -> dict[str, dict[str, Report]]:
+    """Piece of work to the benches of its implementations in one round."""
+    found: dict[str, dict[str, Report]] = {}
     for bench in report["benchmarks"]:
-        found.setdefault(bench["group"], {})[bench["extra_info"]["implementation"]] = bench["stats"]["min"]
+        found.setdefault(bench["group"], {})[bench["extra_info"]["implementation"]] = bench
     return found
 
 
@@ -44,24 +53,56 @@ def duration(seconds: float) -> str:
     return f"{seconds / 1e-9:.3g} ns"
 
 
-def rows(report: dict[str, Any], *, fastest_only: bool) -> list[str]:
-    """One line a peer of each piece of work, or only its fastest; the ratio is the peer's time over ours."""
+def share(rounds: list[tuple[Report, float]], threads: int) -> str:
+    """Of the bandwidth that one thread reads with, where the input is too large for any cache."""
+    n_bytes = rounds[0][0]["extra_info"].get("bytes", 0)
+    if n_bytes < OUT_OF_CACHE:
+        return "–"
+    used = median(n_bytes / bench["stats"]["min"] / bandwidth for bench, bandwidth in rounds)
+    return f"{100 * used:.0f} %" + (f" on {threads} threads" if threads > 1 else "")
+
+
+def rows(reports: list[Report], *, fastest_only: bool) -> list[tuple[float, str]]:
+    """Ratio and line for each peer of each piece of work, or only for its fastest."""
+    rounds = [groups(report) for report in reports]
     lines = []
-    for work, seconds in groups(report).items():
-        ours = next(value for name, value in seconds.items() if name.startswith("vestige"))
-        peers = sorted((value, name) for name, value in seconds.items() if not name.startswith("vestige"))
-        for value, name in peers[:1] if fastest_only else peers:
-            peer = name.replace("_", " ")
-            lines.append(f"| {work} | {peer}: {duration(value)} | {duration(ours)} | {value / ours:.2g}× |")
+    for work, benches in rounds[0].items():
+        ours = next(name for name in benches if name.startswith("vestige"))
+        times = {name: [r[work][name]["stats"]["min"] for r in rounds] for name in benches}
+        threads = benches[ours]["extra_info"].get("threads", 1)
+        bandwidths = [report["machine_info"]["read_bandwidth"] for report in reports]
+        used = share([(r[work][ours], b) for r, b in zip(rounds, bandwidths, strict=True)], threads)
+        peers = sorted((name for name in times if name != ours), key=lambda name: median(times[name]))
+        for name in peers[:1] if fastest_only else peers:
+            ratio = median(peer / our for peer, our in zip(times[name], times[ours], strict=True))
+            cells = [f"{name.replace('_', ' ')}: {duration(median(times[name]))}", duration(median(times[ours]))]
+            lines.append((ratio, f"| {work} | {' | '.join(cells)} | {ratio:.2g}× | {used} |"))
     return lines
 
 
-def table(report: dict[str, Any], *, fastest_only: bool) -> str:
-    """The table with its machine."""
-    head = ["| work | peer | vestige | ratio |", "|---|---|---|---|"]
-    note = "Fastest of all rounds, on one thread. A ratio below 1 means that the peer is faster."
-    lines = rows(report, fastest_only=fastest_only)
-    return "\n".join([*head, *lines, "", f"Machine: {machine(report)}. {note}"])
+def table(reports: list[Report], *, fastest_only: bool) -> str:
+    """The table, its machine, and where we lose."""
+    head = ["| work | peer | vestige | ratio | of read bandwidth |", "|---|---|---|---|---|"]
+    lines = rows(reports, fastest_only=fastest_only)
+    slower = [line.split(" | ")[0].strip("| ") for ratio, line in lines if ratio < 1]
+    lost = f"A peer is faster in: {'; '.join(slower)}." if slower else "No peer is faster in any row."
+    note = f"One thread each; medians over {len(reports)} round(s) of the fastest in each. {lost}"
+    return "\n".join([*head, *(line for _, line in lines), "", f"Machine: {machine(reports)}. {note} {footprint()}"])
+
+
+def footprint() -> str:
+    """What an import costs, and how large the extension module is."""
+    modules = list((ROOT / "python" / "vestige").glob("_rust*.so"))
+    size = f" The extension module has {modules[0].stat().st_size / 1e6:.2g} MB." if modules else ""
+    empty, ours = (median(started(code) for _ in range(9)) for code in ("", "import vestige"))
+    return f"`import vestige` takes {1e3 * (ours - empty):.2g} ms.{size}"
+
+
+def started(code: str) -> float:
+    """Seconds that a new interpreter needs for it."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - start
 
 
 def insert(page: Path, text: str) -> bool:
@@ -76,14 +117,13 @@ def insert(page: Path, text: str) -> bool:
     return True
 
 
-def main(path: str) -> None:
+def main(paths: list[str]) -> None:
     """Writes every row into docs/benchmarks.md, and the fastest peer of each piece of work into README.md."""
-    report = json.loads(Path(path).read_text(encoding="utf-8"))
-    print(table(report, fastest_only=False))
+    reports = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
     for page, fastest_only in ((ROOT / "docs" / "benchmarks.md", False), (ROOT / "README.md", True)):
-        if not insert(page, table(report, fastest_only=fastest_only)):
+        if not insert(page, table(reports, fastest_only=fastest_only)):
             sys.exit(f"{page.name} has no {START} ... {END}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

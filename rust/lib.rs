@@ -10,6 +10,7 @@ pub mod ensemble;
 pub mod error;
 pub mod group;
 pub mod likelihood;
+pub mod mapped;
 pub mod permutation;
 pub mod perturb;
 pub mod ragged;

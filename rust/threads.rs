@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::Error;
+use crate::{Error, mapped};
 
 /// Nanoseconds of work below which waking the pool costs more than it gains.
 const WORTH_A_WAKE_UP: usize = 200_000;
@@ -110,10 +110,15 @@ pub(crate) fn map_rows<R: Send>(
     nanoseconds: usize,
     f: impl Fn(Range<usize>) -> Result<Vec<R>, Error> + Send + Sync,
 ) -> Result<Vec<R>, Error> {
-    let blocks = blocks(n_rows, (ELEMENTS_PER_BLOCK / n_classes).max(1));
+    let rows_per_block = (ELEMENTS_PER_BLOCK / n_classes).max(1);
+    let (blocks, tables) = (blocks(n_rows, rows_per_block), mapped::announced(n_rows));
     let mut rows = Vec::with_capacity(n_rows);
-    for block in map(blocks.len(), n_rows * n_classes * nanoseconds, |i| f(blocks[i].clone())) {
-        rows.extend(block?);
+    for stretch in blocks.chunks((mapped::rows_at_once(&tables) / rows_per_block).max(1)) {
+        let work = stretch.len() * rows_per_block * n_classes * nanoseconds;
+        for block in map(stretch.len(), work, |i| f(stretch[i].clone())) {
+            rows.extend(block?);
+        }
+        mapped::leave_behind(&tables, stretch[0].start..rows.len());
     }
     Ok(rows)
 }

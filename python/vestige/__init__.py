@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from vestige.kernels import energy_distance as energy_distance
     from vestige.kernels import entropy as entropy
     from vestige.kernels import exact_memorization as exact_memorization
+    from vestige.kernels import example_epsilons as example_epsilons
     from vestige.kernels import extraction_strength as extraction_strength
+    from vestige.kernels import forgetting_score as forgetting_score
     from vestige.kernels import group_mean as group_mean
     from vestige.kernels import group_sum as group_sum
     from vestige.kernels import joint_bootstrap as joint_bootstrap
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
     from vestige.kernels import kendall_tau_matrix as kendall_tau_matrix
     from vestige.kernels import kendall_test as kendall_test
     from vestige.kernels import kl_divergence as kl_divergence
+    from vestige.kernels import klom as klom
     from vestige.kernels import ks_statistic as ks_statistic
     from vestige.kernels import ks_test as ks_test
     from vestige.kernels import label_permutation_test as label_permutation_test
+    from vestige.kernels import logit_margins as logit_margins
     from vestige.kernels import logsumexp as logsumexp
     from vestige.kernels import mann_whitney_test as mann_whitney_test
     from vestige.kernels import midranks as midranks
@@ -54,8 +58,10 @@ if TYPE_CHECKING:
     from vestige.kernels import squared_hellinger as squared_hellinger
     from vestige.kernels import token_log_probs as token_log_probs
     from vestige.kernels import token_statistics as token_statistics
+    from vestige.kernels import top_k_bounds as top_k_bounds
     from vestige.kernels import total_variation as total_variation
     from vestige.kernels import tpr_at_fpr as tpr_at_fpr
+    from vestige.kernels import variational_bounds as variational_bounds
     from vestige.kernels import wasserstein_distance as wasserstein_distance
     from vestige.kernels import within_group_permutation_test as within_group_permutation_test
     from vestige.meta.reliability import reliability as reliability
@@ -74,7 +80,9 @@ _KERNELS = (
     "energy_distance",
     "entropy",
     "exact_memorization",
+    "example_epsilons",
     "extraction_strength",
+    "forgetting_score",
     "group_mean",
     "group_sum",
     "joint_bootstrap",
@@ -83,9 +91,11 @@ _KERNELS = (
     "kendall_tau_matrix",
     "kendall_test",
     "kl_divergence",
+    "klom",
     "ks_statistic",
     "ks_test",
     "label_permutation_test",
+    "logit_margins",
     "logsumexp",
     "mann_whitney_test",
     "midranks",
@@ -110,10 +120,12 @@ _KERNELS = (
     "squared_hellinger",
     "token_log_probs",
     "token_statistics",
+    "top_k_bounds",
     "total_variation",
     "tpr_at_fpr",
     "wasserstein_distance",
     "within_group_permutation_test",
+    "variational_bounds",
 )
 _HOME = dict.fromkeys(_KERNELS, "vestige.kernels") | {
     "Estimate": "vestige.stats.estimate",

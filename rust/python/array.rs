@@ -1,12 +1,15 @@
 //! NumPy arrays as slices and rows, and the one place where number formats are told apart.
 
+use std::ops::Deref;
+
 use half::slice::HalfBitsSliceExt;
 use half::{bf16, f16};
 use numpy::ndarray::ArrayView2;
-use numpy::{PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::mapped::{Announced, Mapped};
 use crate::{Error, Rows, Table};
 
 /// A vector whose elements lie side by side.
@@ -15,9 +18,52 @@ pub(super) type Vector<'py, T> = PyReadonlyArray1<'py, T>;
 /// A table of one of the four number formats; the two of 16 bits come as their bits.
 #[derive(FromPyObject)]
 pub(super) enum FloatTable<'py> {
-    Float32(PyReadonlyArray2<'py, f32>),
-    Float64(PyReadonlyArray2<'py, f64>),
-    Bits(PyReadonlyArray2<'py, u16>),
+    Float32(Table2<'py, f32>),
+    Float64(Table2<'py, f64>),
+    Bits(Table2<'py, u16>),
+}
+
+/// A table that kernels are told of if it is in a mapped file, for as long as it lives.
+pub(super) struct Table2<'py, T: numpy::Element> {
+    array: PyReadonlyArray2<'py, T>,
+    _announced: Option<Announced>,
+}
+
+/// Bytes of a table from which on it is worth finding out whether it is in a file.
+const LARGE: usize = 64 << 20;
+
+impl<'py, T: numpy::Element> FromPyObject<'_, 'py> for Table2<'py, T> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let array: PyReadonlyArray2<'py, T> = object.extract().map_err(PyErr::from)?;
+        let (n_rows, row_bytes) = (array.shape()[0], array.strides()[0]);
+        let is_mapped = array.len() * size_of::<T>() >= LARGE && row_bytes > 0 && is_in_file(&object)?;
+        // SAFETY: `is_in_file` holds, and the array keeps the mapping.
+        let announce = || unsafe { Mapped::announce(array.as_array().as_ptr(), row_bytes as usize, n_rows) };
+        Ok(Self { _announced: is_mapped.then(announce), array })
+    }
+}
+
+impl<'py, T: numpy::Element> Deref for Table2<'py, T> {
+    type Target = PyReadonlyArray2<'py, T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.array
+    }
+}
+
+/// Whether an array is (a part of) a `numpy.memmap` that was opened for reading only.
+fn is_in_file(array: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let memmap = array.py().import("numpy")?.getattr("memmap")?;
+    let mut owner = array.clone();
+    while !owner.is_none() {
+        if owner.is_instance(&memmap)? {
+            return owner.getattr("mode")?.eq("r");
+        }
+        owner = owner.getattr_opt("base")?.unwrap_or_else(|| owner.py().None().into_bound(owner.py()));
+    }
+    Ok(false)
 }
 
 impl FloatTable<'_> {
