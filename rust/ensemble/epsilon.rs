@@ -77,7 +77,7 @@ fn epsilon(unlearned: &[f64], retrained: &[f64], delta: f64, thresholds: Thresho
             best.released_double(inner, outer);
         }
     }
-    best.epsilon.min(CAP)
+    if best.epsilon > CAP { CAP } else { best.epsilon }
 }
 
 fn spread(ascending: &[f64]) -> f64 {
@@ -132,22 +132,24 @@ impl Best {
     /// positives only the fewest misses matter: none, and the fewest above none.
     fn all_double(&mut self, positive: &[f64], negative: &[f64]) {
         let counts = cumulated(positive, negative);
-        let mut most = vec![0; negative.len() + 1];
+        let mut most = vec![None; negative.len() + 1];
         let mut is_perfect = false;
         for (i, (positive_before, negative_before)) in counts.iter().enumerate() {
             for (positive_after, negative_after) in &counts[i + 1..] {
                 let (inside, n_false) = (positive_after - positive_before, negative_after - negative_before);
                 is_perfect |= inside == positive.len() && n_false == 0;
-                if inside < positive.len() && inside > most[n_false] {
-                    most[n_false] = inside;
+                if inside < positive.len() && Some(inside) > most[n_false] {
+                    most[n_false] = Some(inside);
                 }
             }
         }
         if is_perfect {
             self.offer((0, 1), (0, 1));
         }
-        for (n_false, inside) in most.iter().enumerate() {
-            self.offer((n_false, negative.len()), (positive.len() - inside, positive.len()));
+        for (n_false, most) in most.iter().enumerate() {
+            if let Some(inside) = most {
+                self.offer((n_false, negative.len()), (positive.len() - inside, positive.len()));
+            }
         }
     }
 

@@ -164,6 +164,13 @@ def test_released_epsilons_match_the_released_loop():
     np.testing.assert_allclose(example_epsilons(unlearned, retrained, variant="released"), expected, rtol=1e-9)
 
 
+def test_equal_constants_have_no_epsilon():
+    ones = np.ones((4, 1))
+    assert math.isnan(example_epsilons(ones, ones)[0]) and math.isnan(
+        example_epsilons(ones, ones, variant="released")[0]
+    )
+
+
 def test_a_peak_against_a_spread_is_told_apart():
     spread = np.linspace(-1, 1, 20)[:, None]
     assert example_epsilons(spread, spread / 1000).tolist() == [50.0]
