@@ -64,7 +64,7 @@ pub(crate) fn announced(n_rows: usize) -> Vec<Mapped> {
 /// Rows of these tables that are to be in memory at once; all, where there is no table.
 pub(crate) fn rows_at_once(tables: &[Mapped]) -> usize {
     let row_bytes: usize = tables.iter().map(|table| table.row_bytes).sum();
-    if row_bytes == 0 { usize::MAX } else { (STRETCH / row_bytes).max(1) }
+    STRETCH.checked_div(row_bytes).map_or(usize::MAX, |n_rows| n_rows.max(1))
 }
 
 /// Gives back the pages of rows that have been read.

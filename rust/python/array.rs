@@ -36,7 +36,7 @@ impl<'py, T: numpy::Element> FromPyObject<'_, 'py> for Table2<'py, T> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let array: PyReadonlyArray2<'py, T> = object.extract().map_err(PyErr::from)?;
+        let array: PyReadonlyArray2<'py, T> = object.extract()?;
         let (n_rows, row_bytes) = (array.shape()[0], array.strides()[0]);
         let is_mapped = array.len() * size_of::<T>() >= LARGE && row_bytes > 0 && is_in_file(&object)?;
         // SAFETY: `is_in_file` holds, and the array keeps the mapping.
