@@ -56,22 +56,36 @@ impl Sums {
     }
 
     fn divergences(&self, p: &Tile<'_, f32>, q: &Tile<'_, f32>, space: Space) -> Direct {
-        let (total, total_q, ratio) = (p.over_row(&self.p.sum), p.over_row(&self.q.sum), p.over_row(&self.ratio));
-        let normaliser = |lane: usize| total[lane].ln() - total_q[lane].ln();
-        let kl = std::array::from_fn(|lane| match space {
-            Space::Logits => ratio[lane] / total[lane] - normaliser(lane),
-            _ => ratio[lane],
-        });
-        let log_sums = if space == Space::Logits { [self.p.logs(p), self.q.logs(q)] } else { [[0.0; LANES]; 2] };
-        let total = std::array::from_fn(|lane| total[lane] + 0.0 * total_q[lane]);
-        Direct { kl, log_sums, total, top: p.largest_of_row(&self.top) }
+        let (total, total_q, ratio) = (p.over_row(&self.p.sum), q.over_row(&self.q.sum), p.over_row(&self.ratio));
+        let top = p.largest_of_row(&self.top);
+        let mut result = Direct { kl: ratio, log_sums: [[0.0; LANES]; 2], total, top };
+        let n_rows = if p.is_short() { LANES } else { 1 };
+        for lane in 0..n_rows {
+            result.total[lane] += 0.0 * total_q[lane];
+            if space == Space::Logits {
+                let logs = [total[lane].ln(), total_q[lane].ln()];
+                result.kl[lane] = ratio[lane] / total[lane] - (logs[0] - logs[1]);
+                result.log_sums[0][lane] = self.p.reference[lane] + logs[0];
+                result.log_sums[1][lane] = self.q.reference[lane] + logs[1];
+            }
+        }
+        if n_rows == 1 {
+            let Direct { kl, log_sums: [p_log, q_log], total, .. } = &mut result;
+            for lanes in [kl, p_log, q_log, total] {
+                *lanes = [lanes[0]; LANES];
+            }
+        }
+        result
     }
 }
 
 /// `Σ e^x (x - y)` when both references are raised.
 fn rebased(ratio: f64, total: f64, raised: [f64; 2]) -> f64 {
+    if total == 0.0 {
+        return 0.0;
+    }
     let factor = (-raised[0]).exp();
-    if factor == 0.0 || total == 0.0 { 0.0 } else { factor * (ratio + (raised[1] - raised[0]) * total) }
+    if factor == 0.0 { 0.0 } else { factor * (ratio + (raised[1] - raised[0]) * total) }
 }
 
 /// One pass. `LOGITS`: whether normalisers are summed; else the numbers are logarithms of probabilities already.
