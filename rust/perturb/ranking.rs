@@ -108,13 +108,11 @@ impl<P: Place> Tile<P> {
                     self.place_again(problem.sorter.index_mask(), lane, at + lane, summary);
                 }
             }
-            if n < LANES {
-                self.leave_out(at + n);
-            }
             if problem.keep_draws {
                 summary.keep_weights(&self.weights, n);
             }
         }
+        self.leave_out(draws.len());
         Ok(())
     }
 
@@ -217,7 +215,7 @@ impl<P: Place> Tile<P> {
         }
     }
 
-    /// Takes back what was noted from `draw` on.
+    /// Takes back what was noted from `draw` on, in this tile or in one before: there is no draw.
     fn leave_out(&mut self, draw: usize) {
         for places in &mut self.places {
             places.as_flattened_mut()[draw..].fill(P::NONE);

@@ -68,6 +68,19 @@ def test_every_field_matches_its_definition_for_given_draws(problem):
     np.testing.assert_allclose(result.tau_sd, defined.std() if defined.size else math.nan, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_draws", [1, 15, 16, 17, 32, 48, 511, 512, 513, 528, 1024, 1040, 5000])
+def test_no_number_of_draws_is_special(n_draws):
+    """Draws go through in blocks of 16, registers of 32 and tiles of 512."""
+    rng = np.random.default_rng(n_draws)
+    scores, weights, draws = rng.random((7, 3)), np.full(3, 1 / 3), rng.dirichlet(np.ones(3), size=n_draws)
+    result = perturb_weights(scores, weights, draws=draws)
+    tau, rank_counts, first, flips = reference(scores, weights, draws)
+    assert result.tau_mean == pytest.approx(tau.mean(), rel=1e-12)
+    np.testing.assert_array_equal(result.rank_counts, rank_counts)
+    np.testing.assert_array_equal(result.first_counts, first)
+    np.testing.assert_allclose(result.flips, flips, rtol=1e-12)
+
+
 @pytest.mark.parametrize("law", ["simplex", "dirichlet", "lognormal"])
 def test_drawn_weightings_are_those_that_the_summary_is_of(law):
     rng = np.random.default_rng(0)
