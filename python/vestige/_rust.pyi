@@ -200,6 +200,9 @@ def tpr_at_fpr(positive: Incomplete, negative: Incomplete, fpr: SupportsFloat | 
 def variational_bounds(
     p: Incomplete, q: Incomplete, kinds: SupportsGetItem[int, str]
 ) -> list[tuple[float, float, float]]: ...
+def wasserstein_distance(
+    x: Incomplete, y: Incomplete, x_weights: Incomplete | None, y_weights: Incomplete | None
+) -> float: ...
 def within_group_permutation_test(
     x: Incomplete,
     y: Incomplete,
@@ -207,6 +210,3 @@ def within_group_permutation_test(
     statistic: str,
     plan: tuple[str, SupportsIndex, SupportsIndex, SupportsIndex],
 ) -> tuple[Incomplete, Incomplete, Incomplete, Incomplete, Incomplete, int, bool]: ...
-def wasserstein_distance(
-    x: Incomplete, y: Incomplete, x_weights: Incomplete | None, y_weights: Incomplete | None
-) -> float: ...
