@@ -5,12 +5,20 @@ use std::ops::Deref;
 use half::slice::HalfBitsSliceExt;
 use half::{bf16, f16};
 use numpy::ndarray::ArrayView2;
-use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::mapped::{Announced, Mapped};
 use crate::{Error, Rows, Table};
+
+/// What kernels give back: numbers, and counts of things.
+pub(super) type Floats<'py> = Bound<'py, PyArray1<f64>>;
+pub(super) type Counts<'py> = Bound<'py, PyArray1<i64>>;
+
+pub(super) fn counts(py: Python<'_>, counts: Vec<u64>) -> Counts<'_> {
+    counts.into_iter().map(|n| n as i64).collect::<Vec<_>>().into_pyarray(py)
+}
 
 /// A vector whose elements lie side by side.
 pub(super) type Vector<'py, T> = PyReadonlyArray1<'py, T>;

@@ -1,6 +1,7 @@
 //! The extension module: convert, let go of the GIL, call, convert back.
 
 mod array;
+mod permutation;
 mod rank;
 mod two_sample;
 
@@ -28,7 +29,11 @@ mod _rust {
     use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
     use pyo3::prelude::*;
 
-    use super::array::{self, FloatTable, FloatVector, Vector, columns, flat, slice, with_rows, with_values};
+    use super::array::{
+        self, Counts, FloatTable, FloatVector, Floats, Vector, counts, flat, slice, with_rows, with_values,
+    };
+    #[pymodule_export]
+    use super::permutation::{label_permutation_test, sign_flip_test, within_group_permutation_test};
     #[pymodule_export]
     use super::rank::{
         kendall_counts, kendall_exact, kendall_tau, kendall_tau_matrix, kendall_tau_rows, midranks, midranks_rows,
@@ -44,13 +49,10 @@ mod _rust {
     use crate::divergence::{self, Kind};
     use crate::ensemble::{self, Ensemble, Histogram};
     use crate::group::{self, Reduction, Weighted};
-    use crate::permutation::{self, PermutationTest, Plan};
     use crate::perturb::{self, Law, Perturbation};
     use crate::resample::joint::{self, Keep, Metric, Moments, Table};
     use crate::resample::{self, Sample, Statistic};
     use crate::{Ragged, likelihood, sequence, simd, threads};
-
-    type Floats<'py> = Bound<'py, PyArray1<f64>>;
 
     #[pyfunction]
     fn num_threads() -> usize {
@@ -283,7 +285,6 @@ mod _rust {
 
     /// Observed values, means, deviations, numbers of undefined ones, replicates.
     type MomentFields<'py> = (Floats<'py>, Floats<'py>, Floats<'py>, Counts<'py>, Floats<'py>);
-    type Counts<'py> = Bound<'py, PyArray1<i64>>;
 
     fn moment_fields(py: Python<'_>, moments: Moments) -> MomentFields<'_> {
         (
@@ -293,10 +294,6 @@ mod _rust {
             counts(py, moments.n_undefined),
             moments.replicates.into_pyarray(py),
         )
-    }
-
-    fn counts(py: Python<'_>, counts: Vec<u64>) -> Counts<'_> {
-        counts.into_iter().map(|n| n as i64).collect::<Vec<_>>().into_pyarray(py)
     }
 
     #[pyfunction]
@@ -427,74 +424,6 @@ mod _rust {
         Ok(TopK { name, ids: flat(ids)?, log_probs: flat(log_probs)?, tail_log_mass: slice(tail)? })
     }
 
-    /// Alternative, most relabellings that are all made, number of random ones, seed.
-    type PlanFields = (String, u64, u64, u64);
-
-    fn plan_of((alternative, most_exact, n_permutations, seed): PlanFields) -> PyResult<Plan> {
-        Ok(Plan { alternative: alternative.parse()?, most_exact, n_permutations, seed })
-    }
-
-    /// Statistics, centres, p-values, adjusted ones, numbers of undefined ones; relabellings, and whether they are all.
-    type TestFields<'py> = (Floats<'py>, Floats<'py>, Floats<'py>, Floats<'py>, Counts<'py>, u64, bool);
-
-    fn test_fields(py: Python<'_>, test: PermutationTest) -> TestFields<'_> {
-        (
-            test.statistic.into_pyarray(py),
-            test.centre.into_pyarray(py),
-            test.p_value.into_pyarray(py),
-            test.p_adjusted.into_pyarray(py),
-            counts(py, test.n_undefined),
-            test.n_relabellings,
-            test.exact,
-        )
-    }
-
-    #[pyfunction]
-    fn sign_flip_test<'py>(
-        py: Python<'py>,
-        differences: PyReadonlyArray2<'py, f64>,
-        units: Vector<'py, u32>,
-        n_units: usize,
-        plan: PlanFields,
-    ) -> PyResult<TestFields<'py>> {
-        let (columns, units, plan) = (columns(&differences), slice(&units)?, plan_of(plan)?);
-        let test = py.detach(|| permutation::sign_flip_test(&columns, units, n_units, &plan))?;
-        Ok(test_fields(py, test))
-    }
-
-    #[pyfunction]
-    #[expect(clippy::too_many_arguments, reason = "the wrapper in Python gives them names and defaults")]
-    fn label_permutation_test<'py>(
-        py: Python<'py>,
-        rows: PyReadonlyArray2<'py, f64>,
-        n_first: usize,
-        units: Vector<'py, u32>,
-        n_units: [usize; 2],
-        paired: bool,
-        statistic: &str,
-        plan: PlanFields,
-    ) -> PyResult<TestFields<'py>> {
-        let (columns, units, plan) = (columns(&rows), slice(&units)?, plan_of(plan)?);
-        let comparison = statistic.parse()?;
-        let run = || permutation::label_test(&columns, n_first, units, n_units, paired, comparison, &plan);
-        Ok(test_fields(py, py.detach(run)?))
-    }
-
-    #[pyfunction]
-    fn within_group_permutation_test<'py>(
-        py: Python<'py>,
-        x: PyReadonlyArray2<'py, f64>,
-        y: Vector<'py, f64>,
-        groups: Vector<'py, u32>,
-        statistic: &str,
-        plan: PlanFields,
-    ) -> PyResult<TestFields<'py>> {
-        let (columns, y, groups, plan) = (columns(&x), slice(&y)?, slice(&groups)?, plan_of(plan)?);
-        let association = statistic.parse()?;
-        let test = py.detach(|| permutation::within_group_test(&columns, y, groups, association, &plan))?;
-        Ok(test_fields(py, test))
-    }
-
     /// Fields of a `WeightPerturbation`, in the order of their declaration.
     type PerturbationFields<'py> =
         (f64, f64, u64, Bound<'py, PyArray1<i64>>, Floats<'py>, Bound<'py, PyArray1<i64>>, Floats<'py>, Floats<'py>);
@@ -519,14 +448,13 @@ mod _rust {
     }
 
     fn perturbation_fields(py: Python<'_>, result: Perturbation) -> PerturbationFields<'_> {
-        let counts = |counts: Vec<u64>| counts.into_iter().map(|n| n as i64).collect::<Vec<_>>().into_pyarray(py);
         (
             result.tau_mean,
             result.tau_sd,
             result.n_undefined,
-            counts(result.rank_counts),
+            counts(py, result.rank_counts),
             result.first_counts.into_pyarray(py),
-            counts(result.wins),
+            counts(py, result.wins),
             result.tau.into_pyarray(py),
             result.weights.into_pyarray(py),
         )

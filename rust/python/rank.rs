@@ -1,13 +1,12 @@
 //! Ranks and rank correlations.
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyReadonlyArray2};
 use pyo3::prelude::*;
 
-use super::array::{self, Vector, filled, flat, slice};
+use super::array::{self, Floats, Vector, filled, flat, slice};
 use super::release;
 use crate::rank;
 
-type Floats<'py> = Bound<'py, PyArray1<f64>>;
 type Table<'py> = PyReadonlyArray2<'py, f64>;
 
 #[pyfunction]

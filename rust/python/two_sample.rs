@@ -1,14 +1,13 @@
 //! Statistics of two samples.
 
-use numpy::{IntoPyArray, PyArray1};
+use numpy::IntoPyArray;
 use pyo3::prelude::*;
 
-use super::array::{Vector, filled, slice};
+use super::array::{Floats, Vector, filled, slice};
 use super::release;
 use crate::Error;
 use crate::two_sample;
 
-type Floats<'py> = Bound<'py, PyArray1<f64>>;
 type Sample<'py> = Vector<'py, f64>;
 
 /// What `statistic` makes of two samples.
