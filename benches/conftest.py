@@ -1,4 +1,5 @@
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from vestige.kernels import num_threads, set_num_threads, simd_level
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """Everything is measured on one thread: ours, and through the environment (see the Makefile) its peers."""
+    """One thread unless a bench sets two: ours, and through the environment (see the Makefile) its peers."""
     before = num_threads()
     set_num_threads(1)
     yield
@@ -24,12 +25,11 @@ def _described(benchmark, request, monkeypatch):
 
     def call(self, function, *args, **options):
         self.extra_info["bytes"] = sum(getattr(argument, "nbytes", 0) for argument in args)
+        self.extra_info["threads"] = num_threads()
         return run(self, function, *args, **options)
 
     monkeypatch.setattr(BenchmarkFixture, "__call__", call)
     benchmark.extra_info["implementation"] = request.node.callspec.params["implementation"].__name__
-    yield
-    benchmark.extra_info["threads"] = num_threads()
 
 
 @pytest.fixture
@@ -40,15 +40,17 @@ def quick(request):
 
 def pytest_benchmark_update_machine_info(config, machine_info):  # noqa: ARG001 the hook names its arguments
     machine_info["simd_level"] = simd_level()
-    machine_info["read_bandwidth"] = read_bandwidth()
+    machine_info["read_bandwidth"] = {str(n_threads): read_bandwidth(n_threads) for n_threads in (1, 2)}
 
 
-def read_bandwidth(n_bytes=1 << 28, n_rounds=9):
-    """Bytes a second that one thread reads: the fastest of sums and maxima over an array that no cache holds."""
-    values = np.ones(n_bytes // 4, np.float32)
-    tensor, seconds = torch.from_numpy(values), []
-    for read in (values.max, tensor.sum, tensor.max) * n_rounds:
-        start = time.perf_counter()
-        read()
-        seconds.append(time.perf_counter() - start)
-    return n_bytes / min(seconds)
+def read_bandwidth(n_threads, n_bytes=1 << 28, n_rounds=9):
+    """Bytes a second that threads read: the fastest of sums and maxima, one array each that no cache holds."""
+    arrays = [np.ones(n_bytes // 4, np.float32) for _ in range(n_threads)]
+    seconds = []
+    with ThreadPoolExecutor(n_threads) as pool:
+        for read in (np.max, torch.sum, torch.max) * n_rounds:
+            operands = arrays if read is np.max else [torch.from_numpy(values) for values in arrays]
+            start = time.perf_counter()
+            list(pool.map(read, operands))
+            seconds.append(time.perf_counter() - start)
+    return n_threads * n_bytes / min(seconds)

@@ -28,8 +28,8 @@ def machine(reports: list[Report]) -> str:
     info = reports[0]["machine_info"]
     cpu = info["cpu"]
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    bandwidth = median(report["machine_info"]["read_bandwidth"] for report in reports) / 1e9
-    level = f"CPU level {info['simd_level']}, one thread reads {bandwidth:.3g} GB/s"
+    one, two = (median(r["machine_info"]["read_bandwidth"][n] for r in reports) / 1e9 for n in "12")
+    level = f"CPU level {info['simd_level']}, one thread reads {one:.3g} GB/s, two read {two:.3g}"
     return f"{cpu['brand_raw']}, {cpu['count']} cores, {level}; Python {info['python_version']}, {versions}"
 
 
@@ -53,13 +53,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 1e-9:.3g} ns"
 
 
-def share(rounds: list[tuple[Report, float]], threads: int) -> str:
-    """Of the bandwidth that one thread reads with, where the input is too large for any cache."""
-    n_bytes = rounds[0][0]["extra_info"].get("bytes", 0)
+def share(benches: list[Report], reports: list[Report]) -> str:
+    """Of the bandwidth that as many threads read with, where the input is too large for any cache."""
+    n_bytes, threads = (benches[0]["extra_info"].get(name, 0) for name in ("bytes", "threads"))
     if n_bytes < OUT_OF_CACHE:
         return "–"
-    used = median(n_bytes / bench["stats"]["min"] / bandwidth for bench, bandwidth in rounds)
-    return f"{100 * used:.0f} %" + (f" on {threads} threads" if threads > 1 else "")
+    bandwidths = [report["machine_info"]["read_bandwidth"][str(threads)] for report in reports]
+    pairs = zip(benches, bandwidths, strict=True)
+    return f"{100 * median(n_bytes / bench['stats']['min'] / bandwidth for bench, bandwidth in pairs):.0f} %"
 
 
 def rows(reports: list[Report], *, fastest_only: bool) -> list[tuple[float, str]]:
@@ -67,11 +68,9 @@ def rows(reports: list[Report], *, fastest_only: bool) -> list[tuple[float, str]
     rounds = [groups(report) for report in reports]
     lines = []
     for work, benches in rounds[0].items():
-        ours = next(name for name in benches if name.startswith("vestige"))
+        *_, ours = (name for name in benches if name.startswith("vestige"))  # the last one: two threads, not one
         times = {name: [r[work][name]["stats"]["min"] for r in rounds] for name in benches}
-        threads = benches[ours]["extra_info"].get("threads", 1)
-        bandwidths = [report["machine_info"]["read_bandwidth"] for report in reports]
-        used = share([(r[work][ours], b) for r, b in zip(rounds, bandwidths, strict=True)], threads)
+        used = share([r[work][ours] for r in rounds], reports)
         peers = sorted((name for name in times if name != ours), key=lambda name: median(times[name]))
         for name in peers[:1] if fastest_only else peers:
             ratio = median(peer / our for peer, our in zip(times[name], times[ours], strict=True))
@@ -86,7 +85,7 @@ def table(reports: list[Report], *, fastest_only: bool) -> str:
     lines = rows(reports, fastest_only=fastest_only)
     slower = [line.split(" | ")[0].strip("| ") for ratio, line in lines if ratio < 1]
     lost = f"A peer is faster in: {'; '.join(slower)}." if slower else "No peer is faster in any row."
-    note = f"One thread each; medians over {len(reports)} round(s) of the fastest in each. {lost}"
+    note = f"One thread unless a row says two; medians over {len(reports)} round(s) of the fastest in each. {lost}"
     return "\n".join([*head, *(line for _, line in lines), "", f"Machine: {machine(reports)}. {note} {footprint()}"])
 
 
