@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from vestige.kernels import bootstrap_replicates, kendall_tau_matrix, num_threads, set_num_threads
 
@@ -88,3 +89,20 @@ def test_kernels_may_be_called_from_many_threads_at_once():
         thread.join()
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
+
+
+class Columns(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return kendall_tau_matrix(COLUMNS)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_kernels_work_in_the_workers_of_a_data_loader():
+    set_num_threads(2)
+    expected = torch.from_numpy(kendall_tau_matrix(COLUMNS))
+    loader = torch.utils.data.DataLoader(Columns(), batch_size=None, num_workers=2, multiprocessing_context="fork")
+    assert all(torch.equal(matrix, expected) for matrix in loader)
