@@ -108,6 +108,9 @@ def reliability(
     groups: Annotated[str, typer.Option(help="Columns within which rows are compared, comma-separated.")] = "",
     clusters: Annotated[str, typer.Option(help="Columns whose rows are resampled together, comma-separated.")] = "",
     labels: Annotated[str, typer.Option(help="Columns of numbers that are no scores, as seed, comma-separated.")] = "",
+    examples: Annotated[
+        Path | None, typer.Option(help="Values by example: columns model, example, [cluster] and metrics of the table.")
+    ] = None,
     compare: Annotated[Path | None, typer.Option(help="A second table with the same metrics.")] = None,
     convention: Annotated[
         Convention, typer.Option(help="`default`, or `published`: the analysis of arXiv 2605.02206 as released.")
@@ -117,6 +120,7 @@ def reliability(
     json_path: Json = None,
 ) -> None:
     """Can the metrics of a table be believed? Any table of scores: yours, or one from a paper."""
+    from vestige.data.example_scores import read_examples
     from vestige.data.tables import parse_better, read_table
     from vestige.meta.reliability import reliability as judge
     from vestige.report import report_of_table
@@ -124,6 +128,7 @@ def reliability(
     orientation, distances = parse_better(better), _names(distance or "")
     named = tuple(dict.fromkeys((*_names(groups), *_names(clusters), *_names(labels))))
     scores = read_table(table, better=orientation, distance=distances, labels=named)
+    scores = read_examples(examples, scores) if examples else scores
     judged = judge(
         scores,
         distance=distances[0] if distances else None,

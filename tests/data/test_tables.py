@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from vestige.data.tables import TableError, parse_better, read_table, table_from_columns
+from vestige.data.columns import TableError
+from vestige.data.tables import parse_better, read_table, table_from_columns
 from vestige.metrics.table import ScoreTable
 
 COLUMNS = {
@@ -59,6 +60,8 @@ def test_every_format_gives_the_same_table(tmp_path, suffix):
 def test_data_frames_and_arrow_tables_give_the_same_table():
     pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
     assert_same(table_from_columns(pandas.DataFrame(COLUMNS), **ASKED), expected())
+    assert_same(table_from_columns(pandas.DataFrame(COLUMNS).convert_dtypes(), **ASKED), expected())
+    assert_same(table_from_columns(pyarrow.table(COLUMNS), **ASKED), expected())
 
     class OnlyAStream:
         def __arrow_c_stream__(self, requested_schema=None):
@@ -127,7 +130,8 @@ def spoiled(**changes):
         ([1, 2], ASKED, "from list"),
         (COLUMNS, {**ASKED, "distance": ("gap", "RA")}, "'RA' is a distance and has an orientation"),
         (COLUMNS, {**ASKED, "distance": ("gap", "gap")}, "'gap' is named twice"),
-        (COLUMNS, {**ASKED, "distance": ("gap", "a", "b")}, "at most two distances, got 3: gap, a, b"),
+        (spoiled(FA=[0.5, "high", 1.0]), {**ASKED, "better": {"RA": "higher"}}, "'FA' holds numbers and texts"),
+        (spoiled(method=["GA", None, "r"]), ASKED, "row 2 has no model name"),
         (COLUMNS, {**ASKED, "better": {"FA": "reference:inf", "RA": "higher"}}, "FA=reference:inf is infinite"),
         (COLUMNS, {**ASKED, "better": {"FA": "reference:-1e999", "RA": "higher"}}, "infinite"),
         (
@@ -158,6 +162,8 @@ def test_a_bad_table_is_refused_in_one_sentence_that_names_the_trouble(columns, 
         ("table.json", "{", "not JSON"),
         ("table.json", "[1, 2]", "one list of objects"),
         ("table.jsonl", '{"a": 1}\n{', "line 2"),
+        ("table.jsonl", '{"a": 1, "a": 2}', "a JSON object names a column twice: a, a"),
+        ("table.parquet", "PAR1 and no more", "table.parquet is not Parquet"),
         ("table.csv", 'model,FA\na,1\n"b,2\n', "table.csv is not CSV: unexpected end of data"),
         ("table.csv", "model,FA\n" + "a" * 200_000 + ",1\n", "table.csv is not CSV: field larger"),
     ],

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from vestige.data.tables import TableError
+from vestige.data.columns import TableError
 from vestige.integrations.open_unlearning import read_evaluations, values_by_index
 
 

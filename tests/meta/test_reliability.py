@@ -4,7 +4,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from vestige.data.tables import TableError
+from vestige.data.columns import TableError
 from vestige.meta.reliability import reliability
 from vestige.meta.results import Reliability
 from vestige.metrics.table import ScoreTable

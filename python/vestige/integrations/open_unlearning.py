@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from vestige.data.tables import TableError, table_from_columns
+from vestige.data.columns import TableError
+from vestige.data.tables import table_from_columns
 from vestige.metrics import ScoreTable
 
 

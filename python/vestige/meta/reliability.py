@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vestige.data.tables import TableError, read_table, refuse_conflicts, refuse_few, table_from_columns
+from vestige.data.columns import TableError
+from vestige.data.tables import read_table, refuse_conflicts, refuse_few, table_from_columns
 from vestige.meta import published
 from vestige.meta.agreement import agreement
 from vestige.meta.diagnostics import Evidence, diagnose, worst_first

@@ -22,6 +22,9 @@ class ScoreTable:
         reference: the retrained model's value of every metric whose orientation is "reference".
         estimates: metric to one `Estimate` a row, where there are intervals.
         machinery: metric or distance to the machinery it is made of; equal words mark built-in correlation.
+        examples: metric or distance to its values by example, shape (n_models, n_examples); NaN is a missing one. All
+            have the same examples, in one order.
+        example_clusters: integer cluster of each example, shape (n_examples,); None where each is its own.
     """
 
     models: tuple[str, ...]
@@ -31,6 +34,8 @@ class ScoreTable:
     reference: Mapping[str, float] = field(default_factory=dict)
     estimates: Mapping[str, tuple[Estimate, ...]] = field(default_factory=dict)
     machinery: Mapping[str, str] = field(default_factory=dict)
+    examples: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    example_clusters: NDArray[np.int64] | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -64,4 +69,6 @@ class ScoreTable:
             reference=self.reference,
             estimates={name: tuple(column[i] for i in index) for name, column in self.estimates.items()},
             machinery=self.machinery,
+            examples={name: values[index] for name, values in self.examples.items()},
+            example_clusters=self.example_clusters,
         )
