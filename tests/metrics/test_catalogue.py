@@ -2,15 +2,19 @@
 
 import itertools
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from vestige.metrics import DISTANCES, METRICS, estimate
+import vestige.metrics
+from vestige.metrics import DISTANCES, METRICS, Variant, estimate
 from vestige.metrics.distribution import fade, monte_carlo_error, prompt_error
 
 BY_NAME = {metric.name: metric for metric in (*METRICS, *DISTANCES)}
+METRIC_FAMILIES = {path.stem for path in Path(vestige.metrics.__file__).parent.glob("[a-z]*.py")}
 SHARES = {"FA": "forget", "RA": "retain", "FA-para": "paraphrase"}
 
 
@@ -117,8 +121,22 @@ def test_examples_in_another_order_change_nothing(arrays, name):
 
 def test_a_missing_array_is_named_with_where_to_read_on(arrays):
     del arrays["unlearned.forget.offsets"]
-    with pytest.raises(KeyError, match=r"FA needs unlearned\.forget\.offsets; see `vestige metrics FA`"):
+    wanted = r"FA needs `unlearned\.forget\.offsets`: give the split 'forget' and score it; see `vestige metrics FA`"
+    with pytest.raises(KeyError, match=wanted):
         estimate(BY_NAME["FA"], arrays)
+    del arrays["retrained.samples.log_prob"]
+    with pytest.raises(KeyError, match=r"`retrained\.samples\.log_prob`: give a retrained model"):
+        estimate(BY_NAME["FADE"], arrays)
+
+
+def test_a_variant_reads_the_metric_otherwise_and_an_unknown_one_is_refused(arrays):
+    released = Variant("counts mistakes", summary=lambda a: 1 - np.mean(a["correct"]), no_interval="none")
+    metric = replace(BY_NAME["FA"], variants={"released": released})
+    other = estimate(metric, arrays, variant="released")
+    assert other.value == pytest.approx(1 - estimate(metric, arrays).value)
+    assert (other.has_interval, other.reason) == (False, "none")
+    with pytest.raises(ValueError, match="FA has no variant 'paper'; it has released"):
+        estimate(metric, arrays, variant="paper")
 
 
 def test_names_are_unique_and_cards_are_complete():
@@ -126,6 +144,13 @@ def test_names_are_unique_and_cards_are_complete():
     for metric in BY_NAME.values():
         assert metric.better in ("higher", "lower", "reference")
         assert all((metric.title, metric.asks.endswith("?"), metric.formula, metric.source, metric.needs))
+        assert metric.family in METRIC_FAMILIES
+        assert all(variant.differs for variant in metric.variants.values())
+
+
+def test_the_metrics_that_are_judged_are_a_short_list():
+    assert {"FA", "RA", "MIA", "AD", "JS", "FADE"} <= {metric.name for metric in METRICS if metric.main}
+    assert sum(metric.main for metric in METRICS) <= 12
 
 
 def test_fade_of_the_toy_model_is_its_exact_value():

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from vestige.evaluation.config import Config, ConfigError, read_config, write_config
-from vestige.evaluation.controls import cards
+from vestige.evaluation.controls import cards, further_cards
 from vestige.evaluation.findings import blind_baseline, run_findings
 from vestige.evaluation.machine import describe
 from vestige.evaluation.measures import Measures, fade_details, measure, verdict_distances, verdicts
@@ -147,6 +147,7 @@ def _report(measures: Measures, judged: Reliability | None, seconds: Mapping[str
         cards=metric_cards,
         reliability=judged,
         findings=run_findings(measures, metric_cards, by_distance, details, blind),
+        further=further_cards(measures),
     )
 
 

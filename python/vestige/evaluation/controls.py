@@ -42,8 +42,13 @@ def judge_metric(measures: Measures, metric: Metric) -> ControlResult:
 
 
 def cards(measures: Measures) -> tuple[Card, ...]:
-    """One card a metric or distance, floors and control results included."""
+    """One card a main metric or distance, floors and control results included."""
     return tuple(_card(measures, metric) for metric in (*measures.metrics, *measures.distances))
+
+
+def further_cards(measures: Measures) -> tuple[Card, ...]:
+    """Likewise the cards of the other metrics."""
+    return tuple(_card(measures, metric) for metric in measures.further)
 
 
 def _card(measures: Measures, metric: Metric) -> Card:
@@ -69,6 +74,7 @@ def _card(measures: Measures, metric: Metric) -> Card:
         passes_controls=control.passes,
         controls=control.sentence,
         machinery=metric.machinery,
+        family=metric.family,
         is_distance=metric in measures.distances,
     )
 

@@ -227,7 +227,7 @@ def _collapsed(measures: Measures) -> Iterator[Finding]:
 
 def _missing(measures: Measures) -> Iterator[Finding]:
     computed = {metric.name for metric in measures.metrics}
-    if absent := [metric for metric in METRICS if metric.name not in computed]:
+    if absent := [metric for metric in METRICS if metric.main and metric.name not in computed]:
         yield Finding(
             "metrics_missing",
             "note",

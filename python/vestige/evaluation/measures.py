@@ -27,13 +27,15 @@ class Measures:
 
     Attributes:
         run: the run.
-        metrics: metrics whose needs are met, in the catalogue's order.
+        metrics: main metrics whose needs are met, in the catalogue's order; these are judged for reliability.
+        further: likewise the other metrics.
         distances: likewise the distances to the retrained model.
         scores: subject to metric or distance to its estimate.
     """
 
     run: RunPlan
     metrics: tuple[Metric, ...]
+    further: tuple[Metric, ...]
     distances: tuple[Metric, ...]
     scores: Mapping[str, Mapping[str, Estimate]]
 
@@ -68,13 +70,14 @@ def measure(run: RunPlan) -> Measures:
     """
     reader = Reader(run)
     judge, distant = _references(run)
-    metrics = tuple(m for m in METRICS if any(reader.has(m, subject, judge) for subject in run.subjects))
+    found = tuple(m for m in METRICS if any(reader.has(m, subject, judge) for subject in run.subjects))
     distances = tuple(m for m in DISTANCES if any(reader.has(m, subject, distant) for subject in run.subjects))
     scores: dict[str, dict[str, Estimate]] = {}
     for subject in run.subjects:
-        pairs = [*((m, judge) for m in metrics), *((m, distant) for m in distances)]
+        pairs = [*((m, judge) for m in found), *((m, distant) for m in distances)]
         scores[subject.name] = {m.name: reader.estimate(m, subject, reference) for m, reference in pairs}
-    return Measures(run, metrics, distances, scores)
+    main, further = (tuple(m for m in found if m.main is wanted) for wanted in (True, False))
+    return Measures(run, main, further, distances, scores)
 
 
 def _references(run: RunPlan) -> tuple[Subject | None, Subject | None]:
@@ -93,8 +96,8 @@ class Reader:
     def estimate(self, metric: Metric, subject: Subject, reference: Subject | None) -> Estimate:
         """One metric of one subject against one retrained model; undefined where the store has not all it needs."""
         arrays = self.arrays(metric, subject, reference)
-        if absent := [name for name in metric.needs if name not in arrays]:
-            return Estimate(float("nan"), reason=f"not to be had of this model: {', '.join(absent)}")
+        if absent := metric.absent(arrays):
+            return Estimate(float("nan"), reason=f"not to be had of this model: {absent}")
         return estimate(metric, arrays, over=self._run.config.clusters)
 
     def has(self, metric: Metric, subject: Subject, reference: Subject | None) -> bool:
@@ -135,7 +138,7 @@ class Reader:
 def unit_values(measures: Measures) -> Iterator[tuple[str, str, NDArray[Any], NDArray[np.int64]]]:
     """Model, name, values (n_units, n_samples) and clusters of every array of values, those that metrics share once."""
     reader, judge = Reader(measures.run), _references(measures.run)[0]
-    shared = {metric.values: metric for metric in reversed(measures.metrics)}
+    shared = {metric.values: metric for metric in reversed((*measures.metrics, *measures.further))}
     for subject in measures.run.subjects:
         for values, metric in shared.items():
             if reader.has(metric, subject, judge):

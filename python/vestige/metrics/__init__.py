@@ -1,7 +1,7 @@
 """The catalogue: every metric as one value, in the order of the report's columns."""
 
 from vestige.metrics import accuracy, distribution, privacy, representation
-from vestige.metrics.base import Better, Metric, Values
+from vestige.metrics.base import Better, Metric, Values, Variant
 from vestige.metrics.estimate import estimate
 from vestige.metrics.table import ScoreTable
 
@@ -11,9 +11,9 @@ METRICS: tuple[Metric, ...] = (
     *representation.METRICS,
     *distribution.METRICS,
 )
-"""All metrics."""
+"""All metrics; those with `main` are judged for reliability."""
 
 DISTANCES: tuple[Metric, ...] = (distribution.FUNCTIONAL_DISTANCE, representation.PARAMETER_DISTANCE)
 """Definitions of the distance to the retrained model, against which metrics are judged; the first is the default."""
 
-__all__ = ["DISTANCES", "METRICS", "Better", "Metric", "ScoreTable", "Values", "estimate"]
+__all__ = ["DISTANCES", "METRICS", "Better", "Metric", "ScoreTable", "Values", "Variant", "estimate"]

@@ -55,6 +55,7 @@ def _needs(split: str) -> tuple[str, ...]:
 FA = Metric(
     name="FA",
     title="forget accuracy",
+    family="accuracy",
     asks="How often does the model still give the answers that it was to forget?",
     formula="share of forget questions whose whole answer is the most likely one, token by token",
     better="reference",
@@ -66,10 +67,12 @@ FA = Metric(
     source="arXiv 2605.02206, FA, with exact in place of substring matching (any text contains a short gold answer)",
     pitfalls="0 is not best: a retrained model still guesses some answers right, so closest to it is best. "
     "The paper's convention is lower = better.",
+    main=True,
 )
 RA = Metric(
     name="RA",
     title="retain accuracy",
+    family="accuracy",
     asks="How much of what it was to keep does the model still know?",
     formula="share of retain questions whose whole answer is the most likely one, token by token",
     better="higher",
@@ -80,10 +83,12 @@ RA = Metric(
     summary=mean_correct,
     source="arXiv 2605.02206, RA, with exact in place of substring matching",
     pitfalls="It measures utility: the original model has the best value of all, so it cannot show forgetting.",
+    main=True,
 )
 FA_PARAPHRASE = Metric(
     name="FA-para",
     title="forget accuracy on paraphrases",
+    family="accuracy",
     asks="Does the model give the answers when it is asked in other words?",
     formula="FA on a question template that was never trained on",
     better="reference",
@@ -94,6 +99,7 @@ FA_PARAPHRASE = Metric(
     summary=mean_correct,
     source="knowledge recoverability (arXiv 2605.02206), rephrased probe, all forget questions, exact matching",
     pitfalls="Unlearning that fits the training template can leave this untouched.",
+    main=True,
 )
 
 METRICS = (FA, RA, FA_PARAPHRASE)

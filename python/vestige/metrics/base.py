@@ -1,7 +1,7 @@
 """What a metric is: values by unit, a summary over them, and everything that a reader must know about it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,12 +28,34 @@ class Values:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Another reading of a metric, such as the one of a released code; what is None is as in the metric.
+
+    Attributes:
+        differs: what it does otherwise and what follows from that, one sentence.
+        values: from the needed arrays to values by unit.
+        summary: from the named value arrays to the number.
+        bounds: smallest and largest possible value.
+        needs: names of the arrays that `values` reads.
+        no_interval: why it has no interval; empty where it has one.
+    """
+
+    differs: str
+    values: Callable[[Arrays], Values] | None = None
+    summary: Callable[[Arrays], float] | None = None
+    bounds: tuple[float, float] | None = None
+    needs: tuple[str, ...] | None = None
+    no_interval: str = ""
+
+
+@dataclass(frozen=True)
 class Metric:
     """One metric of the catalogue.
 
     Attributes:
         name: column name in tables and reports, for example "FA".
         title: the name spelled out.
+        family: name of the module that defines it; reports group by it.
         asks: the question that it answers, one sentence.
         formula: its definition in one line.
         better: "higher", "lower", or "reference" (closest to the retrained model's value is best).
@@ -45,10 +67,15 @@ class Metric:
         source: paper, and equation or section.
         machinery: what it shares with a distance ("output divergence", ...); empty where nothing.
         pitfalls: what a reader gets wrong most often.
+        main: whether it has a column of the leaderboard and is judged for reliability; the others have tables of
+            their own, so that what is judged, and corrected for, is a short list.
+        variants: name to another reading of it.
+        no_interval: why it has no interval; empty where it has one.
     """
 
     name: str
     title: str
+    family: str
     asks: str
     formula: str
     better: Better
@@ -60,8 +87,45 @@ class Metric:
     source: str
     machinery: str = ""
     pitfalls: str = ""
+    main: bool = False
+    variants: Mapping[str, Variant] = field(default_factory=dict, hash=False)
+    no_interval: str = ""
 
     @property
     def is_relative(self) -> bool:
         """Whether its value is relative to one retrained model."""
         return any(name.startswith(("retrained.", "versus.")) for name in self.needs)
+
+    def variant(self, name: str) -> "Metric":
+        """The metric by another reading; itself for an empty name.
+
+        Raises:
+            ValueError: if there is no such variant; the message lists those that there are.
+        """
+        if not name:
+            return self
+        if name not in self.variants:
+            raise ValueError(f"{self.name} has no variant {name!r}; it has {', '.join(self.variants) or 'none'}")
+        other = self.variants[name]
+        return replace(
+            self,
+            values=other.values or self.values,
+            summary=other.summary or self.summary,
+            bounds=other.bounds or self.bounds,
+            needs=other.needs or self.needs,
+            no_interval=other.no_interval,
+        )
+
+    def absent(self, arrays: Arrays) -> str:
+        """What of its needs is not there and where each comes from, as one sentence; empty where all is there."""
+        missing = [name for name in self.needs if name not in arrays]
+        return f"{self.name} needs {'; '.join(map(_origin, missing))}" if missing else ""
+
+
+def _origin(need: str) -> str:
+    """A need, and what must be done to have it."""
+    model, split, _ = need.split(".")
+    if model in ("retrained", "versus"):
+        return f"`{need}`: give a retrained model"
+    where = "forget" if split == "samples" else split
+    return f"`{need}`: give the split {where!r} and score it" + (" (`scoring.samples`)" if split == "samples" else "")

@@ -10,12 +10,13 @@ from vestige.stats.estimate import Estimate
 from vestige.stats.intervals import cluster_estimate
 
 
-def estimate(metric: Metric, arrays: Arrays, *, over: str = "clusters") -> Estimate:
+def estimate(metric: Metric, arrays: Arrays, *, variant: str = "", over: str = "clusters") -> Estimate:
     """Value and interval of one metric of one model.
 
     Args:
         metric: the metric.
         arrays: at least the arrays that it needs.
+        variant: name of another reading of the metric, see its card; empty for the one that we hold to be right.
         over: what the clusters are, in the plural.
 
     Returns:
@@ -23,6 +24,7 @@ def estimate(metric: Metric, arrays: Arrays, *, over: str = "clusters") -> Estim
 
     Raises:
         KeyError: if an array that the metric needs is not there; the message lists all of them.
+        ValueError: if the metric has no such variant.
 
     >>> from vestige.metrics import METRICS
     >>> needs = {"unlearned.forget.argmax_hit": np.array([True, False]), "unlearned.forget.offsets": np.arange(3),
@@ -30,18 +32,19 @@ def estimate(metric: Metric, arrays: Arrays, *, over: str = "clusters") -> Estim
     >>> estimate(METRICS[0], needs, over="authors").value
     0.5
     """
-    if absent := [name for name in metric.needs if name not in arrays]:
-        raise KeyError(f"{metric.name} needs {', '.join(absent)}; see `vestige metrics {metric.name}`")
-    values = metric.values(arrays)
-    if not values.clusters:
-        return _without_interval(metric, values)
-    fixed = ("checkpoint", "retrained seed") if metric.is_relative else ("checkpoint",)
-    whole = cluster_estimate(metric.summary, values.arrays, values.clusters, scale=metric.scale, over=over, fixed=fixed)
-    low, high = metric.bounds
+    chosen = metric.variant(variant)
+    if absent := chosen.absent(arrays):
+        raise KeyError(f"{absent}; see `vestige metrics {metric.name}`")
+    values = chosen.values(arrays)
+    if chosen.no_interval or not values.clusters:
+        return _without_interval(chosen, values)
+    fixed = ("checkpoint", "retrained seed") if chosen.is_relative else ("checkpoint",)
+    whole = cluster_estimate(chosen.summary, values.arrays, values.clusters, scale=chosen.scale, over=over, fixed=fixed)
+    low, high = chosen.bounds
     return replace(whole, low=float(np.clip(whole.low, low, high)), high=float(np.clip(whole.high, low, high)))
 
 
 def _without_interval(metric: Metric, values: Values) -> Estimate:
     value = metric.summary(values.arrays)
     n = max((len(array) for array in values.arrays.values()), default=0)
-    return Estimate(value, nan, nan, n, reason="one number a model, nothing to resample")
+    return Estimate(value, nan, nan, n, reason=metric.no_interval or "nothing to resample")

@@ -58,6 +58,7 @@ _NEEDS = tuple(
 MIA = Metric(
     name="MIA",
     title="membership inference, LOSS attack, AUC",
+    family="privacy",
     asks="Can forget examples be told from never-seen ones by their likelihood?",
     formula="AUC of the mean log-probability a token, forget against matched never-seen examples",
     better="reference",
@@ -69,10 +70,12 @@ MIA = Metric(
     source="Yeom et al. (2018); populations as in arXiv 2406.16201 (forget against never seen, not against retain)",
     pitfalls="1 = clearly members, 0.5 = indistinguishable, below = over-forgotten, which gives membership away as "
     "well. Compare with the retrained model's value and with the blind baseline, never with 0.5 alone.",
+    main=True,
 )
 MIA_GAP = Metric(
     name="|MIA-.5|",
     title="membership inference, distance from chance",
+    family="privacy",
     asks="How far from chance is the attack, in either direction?",
     formula="|AUC - 0.5|",
     better="lower",
@@ -83,6 +86,7 @@ MIA_GAP = Metric(
     summary=membership_gap,
     source="arXiv 2605.02206's successor (|BA - 0.5|), on the AUC",
     pitfalls="Punishes a retrained model whose own AUC is not 0.5, and its interval is unreliable near 0.",
+    main=True,
 )
 
 METRICS = (MIA, MIA_GAP)

@@ -47,6 +47,7 @@ def mean_distance(arrays: Arrays) -> float:
 AD = Metric(
     name="AD",
     title="activation distance",
+    family="representation",
     asks="How far are the hidden states on forget questions from the retrained model's?",
     formula="mean over forget questions of ||h_u - h_r||, h = block -2, mean over the prompt's tokens",
     better="lower",
@@ -57,10 +58,12 @@ AD = Metric(
     summary=mean_distance,
     source="arXiv 2605.02206, AD",
     pitfalls="Two honest retrained seeds can be as far apart as the original is from them: read it beside its floor.",
+    main=True,
 )
 PARAMETER_DISTANCE = Metric(
     name="d_parameters",
     title="distance to the retrained model in parameters",
+    family="representation",
     asks="How far are the weights from the retrained model's?",
     formula="mean over weight tensors of ||theta_u - theta_r||",
     better="lower",
@@ -71,6 +74,7 @@ PARAMETER_DISTANCE = Metric(
     summary=mean_distance,
     source="arXiv 2605.02206, oracle distance (released code: mean of per-tensor L2 norms)",
     machinery="parameters",
+    no_interval="one number a model, nothing to resample",
     pitfalls="Depends on parameterisation and says little about behaviour; most unlearned models lie at about the "
     "same distance.",
 )

@@ -27,7 +27,8 @@ def print_card(metric: Metric, console: Console | None = None) -> None:
         "formula": metric.formula,
         "better": metric.better,
         "range": f"{low:.3g} to {high:.3g}",
-        "interval": f"over clusters, on the {metric.scale} scale",
+        "interval": _interval(metric),
+        **{f"variant {name}": variant.differs for name, variant in metric.variants.items()},
         "pitfalls": metric.pitfalls or "none known",
         "machinery": metric.machinery or "none shared with a distance",
         "source": metric.source,
@@ -35,6 +36,10 @@ def print_card(metric: Metric, console: Console | None = None) -> None:
     }.items():
         table.add_row(name, text)
     (console or Console()).print(table)
+
+
+def _interval(metric: Metric) -> str:
+    return f"none: {metric.no_interval}" if metric.no_interval else f"over clusters, on the {metric.scale} scale"
 
 
 def catalogue_markdown(metrics: Sequence[Metric]) -> str:
@@ -57,7 +62,8 @@ def _section(metric: Metric) -> str:
         "Definition": metric.formula,
         "Better": {"reference": "closest to the retrained model's value"}.get(metric.better, metric.better),
         "Range": f"{low:.3g} to {high:.3g}",
-        "Interval": f"over clusters, {metric.scale} scale" if metric.name != "d_parameters" else "none",
+        "Interval": _interval(metric),
+        **{f"Variant `{name}`": variant.differs for name, variant in metric.variants.items()},
         "Pitfalls": metric.pitfalls,
         "Shares machinery": metric.machinery,
         "Source": metric.source,

@@ -63,6 +63,7 @@ class Card:
         controls: one sentence on how it treated each control.
         machinery: what it shares with the distance, if anything.
         is_distance: whether it is a distance to the retrained model that verdicts or tracking are by, not a metric.
+        family: group of metrics that it belongs to.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Card:
     controls: str = ""
     machinery: str = ""
     is_distance: bool = False
+    family: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Report:
         reliability: verdicts on the metrics; None where there are too few models.
         findings: findings of the run itself; those of the table are in `reliability`.
         schema: version of the JSON form.
+        further: cards of metrics that are measured and not judged, in the order of columns; shown grouped by family.
     """
 
     title: str
@@ -105,3 +108,4 @@ class Report:
     reliability: Reliability | None
     findings: tuple[Finding, ...] = field(default=())
     schema: str = SCHEMA
+    further: tuple[Card, ...] = ()
