@@ -56,15 +56,17 @@ def test_help_names_every_command():
         assert command in shown
 
 
-def test_a_table_is_judged_and_written_in_both_forms(table, tmp_path):
-    page, data = tmp_path / "page.html", tmp_path / "report.json"
-    result = vestige("reliability", table, *BETTER, "--clusters", "method", "--html", page, "--json", data)
+def test_a_table_is_judged_and_written_in_three_forms(table, tmp_path):
+    page, data, text = (tmp_path / name for name in ("page.html", "report.json", "report.md"))
+    written = ("--html", page, "--json", data, "--markdown", text)
+    result = vestige("reliability", table, *BETTER, "--clusters", "method", *written)
     assert result.returncode == 0, result.stderr
     assert "Kendall's tau" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 100
     assert "\x1b" not in result.stdout
     assert json.loads(data.read_text())["schema"] == "vestige.report/1"
     assert "<table" in page.read_text()
+    assert text.read_text().startswith("# Reliability of table.csv")
 
 
 def test_a_report_can_be_shown_again(table, tmp_path):

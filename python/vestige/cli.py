@@ -37,6 +37,7 @@ errors = Console(stderr=True)
 Out = Annotated[Path, typer.Option("--out", "-o", help="Run folder; a stopped run goes on from what it holds.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Worker processes on the CPU.")]
 Html = Annotated[Path | None, typer.Option(help="Also write a self-contained HTML page here.")]
+Markdown = Annotated[Path | None, typer.Option(help="Also write the report as Markdown here.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the report as JSON here.")]
 
 
@@ -117,6 +118,7 @@ def reliability(
     ] = Convention.default,
     seed: Annotated[int, typer.Option(help="Decides draws and permutations.")] = 0,
     html: Html = None,
+    markdown: Markdown = None,
     json_path: Json = None,
 ) -> None:
     """Can the metrics of a table be believed? Any table of scores: yours, or one from a paper."""
@@ -140,19 +142,21 @@ def reliability(
         seed=seed,
     )
     about = {"command": "vestige " + " ".join(sys.argv[1:]), "table": table.name}
-    _write_and_show(report_of_table(scores, judged, title=f"Reliability of {table.name}", about=about), html, json_path)
+    made = report_of_table(scores, judged, title=f"Reliability of {table.name}", about=about)
+    _write_and_show(made, html, markdown, json_path)
 
 
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder, or a report.json.")],
     html: Html = None,
+    markdown: Markdown = None,
     json_path: Json = None,
 ) -> None:
     """Show a finished run again, or write its page somewhere else."""
     from vestige.report import read_json
 
-    _write_and_show(read_json(run / "report.json" if run.is_dir() else run), html, json_path)
+    _write_and_show(read_json(run / "report.json" if run.is_dir() else run), html, markdown, json_path)
 
 
 @app.command()
@@ -227,12 +231,14 @@ def _show(report: Any, page: Path) -> None:
     typer.echo(f"\nThe page: {page}")
 
 
-def _write_and_show(report: Any, html: Path | None, json_path: Path | None) -> None:
-    from vestige.report import print_report, render, write_json
+def _write_and_show(report: Any, html: Path | None, markdown: Path | None, json_path: Path | None) -> None:
+    from vestige.report import print_report, render, write_json, write_markdown
 
     print_report(report)
     if html is not None:
         typer.echo(f"\nThe page: {render(report, html)}")
+    if markdown is not None:
+        typer.echo(f"The report as Markdown: {write_markdown(report, markdown)}")
     if json_path is not None:
         write_json(report, json_path)
         typer.echo(f"The report as JSON: {json_path}")

@@ -102,9 +102,9 @@ def test_undefined_values_are_dashes_with_their_reason(source, page, table_page)
     assert not any(re.search(r"\bnan\b", title.lower()) for title in titles)
 
 
-def test_controls_come_before_any_correlation(page):
+def test_findings_and_controls_come_before_any_correlation(page):
     order = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
-    assert order == ["found", "controls", "leaderboard", "agreement", "tracking", "composite", "stability", "findings",
+    assert order == ["found", "findings", "controls", "leaderboard", "agreement", "tracking", "composite", "stability",
                      "cards", "run"]  # fmt: skip
 
 
@@ -136,6 +136,20 @@ def test_a_metric_that_fails_a_control_is_marked_wherever_it_is_shown(report, pa
     assert "AD ✗" in page.text and "ES ✗" in page.text
 
 
+def test_the_blocks_of_the_heat_map_are_the_clusters(report):
+    agreement = replace(report.reliability.agreement, clusters=(tuple("AB"), ("C",)), metrics=tuple("ABC"))
+    three = {name: getattr(agreement, name)[:3, :3] for name in ("tau", "low", "high", "p")}
+    cells = view.heat(replace(agreement, **three), "").cells
+    edges = {"top", "bottom", "left", "right"}
+    found = {(i, j): edges & set(c.mark.split()) for i, row in enumerate(cells) for j, c in enumerate(row)}
+    assert found[0, 0] == {"top", "left"} and found[0, 1] == {"top", "right"} and found[1, 0] == {"bottom", "left"}
+    assert all(not found[i, j] for i, j in found if 2 in (i, j))
+
+
+def test_the_share_of_variance_between_groups_stands_beside_each_metric(report, table_page, page):
+    assert "between" in table_page.texts and "between" not in page.texts
+
+
 def test_the_mark_without_collapsed_models_is_drawn_only_where_it_differs(report):
     entries = tuple(replace(entry, without_collapsed=entry.rho) for entry in report.reliability.tracking[:2])
     same = replace(report, reliability=replace(report.reliability, tracking=entries, second_tracking=()))
@@ -153,7 +167,7 @@ def test_values_inside_the_floor_are_marked(report):
 def test_the_heat_map_puts_agreeing_metrics_side_by_side(report):
     heat = view.heat(report.reliability.agreement, "")
     strong = report.reliability.agreement.clusters[0]
-    assert heat.metrics[: len(strong)] == strong and all(heat.cells[i][i] is None for i in range(len(heat.metrics)))
+    assert heat.metrics[: len(strong)] == strong and not any(heat.cells[i][i].text for i in range(len(heat.metrics)))
     first = report.reliability.agreement
     i, j = (first.metrics.index(name) for name in heat.metrics[:2])
     assert heat.cells[0][1].text == f"{first.tau[i, j]:.2f}" and f"[{first.low[i, j]:.3f}, " in heat.cells[0][1].title

@@ -25,9 +25,19 @@ def with_controls(report, passes):
     return replace(report, cards=cards)
 
 
-def test_there_are_three_to_five_sentences(report, table_report):
+def test_there_are_three_to_six_sentences(report, table_report):
     for some in (report, table_report, replace(report, reliability=None)):
-        assert 3 <= len(summary.sentences(some)) <= 5
+        assert 3 <= len(summary.sentences(some)) <= 6
+
+
+def test_artefacts_are_counted_by_kind_and_named_with_their_columns(report):
+    found = tuple(Finding(code, "artefact", columns, code) for code, columns in (("a_b", ("X",)), ("c", ())))
+    more = (*found, Finding("a_b", "artefact", ("Y",), "again"), Finding("d", "note", ("Z",), "a note"))
+    judged = replace(report.reliability, findings=more)
+    sentences = summary.sentences(replace(report, reliability=judged, findings=()))
+    assert "3 artefacts in these numbers: a b (X and Y) and c; read the findings first." in sentences
+    clean = replace(report, reliability=replace(judged, findings=more[-1:]), findings=())
+    assert not any("artefact" in sentence for sentence in summary.sentences(clean))
 
 
 def test_verdicts_are_counted(report):
@@ -86,7 +96,7 @@ def test_a_verdict_that_misses_a_planted_model_is_told(report):
 
 
 def test_tracking_by_construction_is_said(report):
-    text = summary.sentences(report)[3]
+    text = summary.sentences(report)[-2]
     tracked = [entry for entry in report.reliability.tracking if entry.verdict == "tracks"]
     assert [entry.metric for entry in tracked] == ["JS"] and tracked[0].shares_machinery
     assert text.startswith("JS tracks closeness to retraining by js_to_retrained, partly by construction")
@@ -95,7 +105,7 @@ def test_tracking_by_construction_is_said(report):
 def test_where_nothing_tracks_that_is_said_in_a_whole_sentence(report):
     entries = tuple(replace(entry, verdict="no evidence") for entry in report.reliability.tracking)
     judged = replace(report.reliability, tracking=entries, second_tracking=())
-    assert summary.sentences(replace(report, reliability=judged))[3] == (
+    assert summary.sentences(replace(report, reliability=judged))[-2] == (
         "No metric is shown to track closeness to retraining by js_to_retrained (p adjusted over 10 metrics)."
     )
 

@@ -1,4 +1,4 @@
-"""What people look at: the report as text, as one HTML page, and as JSON."""
+"""What people look at: the report as text, as one HTML page, as Markdown and as JSON."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vestige.report.html import render
     from vestige.report.json import ReportError, read_json, to_json, write_json
+    from vestige.report.markdown import to_markdown, write_markdown
     from vestige.report.model import Card, Report, Row
     from vestige.report.table_report import report_of_table
     from vestige.report.terminal import print_report
@@ -20,7 +21,9 @@ __all__ = [
     "render",
     "report_of_table",
     "to_json",
+    "to_markdown",
     "write_json",
+    "write_markdown",
 ]
 
 _HOMES = {
@@ -33,7 +36,9 @@ _HOMES = {
     "render": "html",
     "report_of_table": "table_report",
     "to_json": "json",
+    "to_markdown": "markdown",
     "write_json": "json",
+    "write_markdown": "markdown",
 }
 
 

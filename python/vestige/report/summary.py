@@ -13,7 +13,7 @@ OTHERS_SHOWN = 20
 
 
 def sentences(report: Report) -> tuple[str, ...]:
-    """Three to five sentences: verdicts, the best models, the controls, what tracks, and the composite.
+    """Three to six sentences: verdicts, the best models, the controls, artefacts, what tracks, the composite.
 
     Args:
         report: the report, whether of a run or of a table alone.
@@ -26,7 +26,7 @@ def sentences(report: Report) -> tuple[str, ...]:
     parts = (verdict_sentence(report), best_sentence(report), control_sentence(report))
     reliability = report.reliability
     judged = (_tracking_sentence(reliability), _composite_sentence(reliability)) if reliability else ()
-    return tuple(part for part in (*parts, *judged) if part)
+    return tuple(part for part in (*parts, _artefact_sentence(report), *judged) if part)
 
 
 def listed(names: Iterable[str], limit: int = NAMES_SHOWN) -> str:
@@ -191,6 +191,18 @@ def _tracking_words(tracking: Sequence[Tracking], named: bool = True) -> str:
     shared = [entry.metric for entry in tracking if entry.verdict == "tracks" and entry.shares_machinery]
     built_in = f", {'partly' if shared == tracks else 'for ' + listed(shared) + ' partly'} by construction"
     return words + (built_in if shared else "") + against
+
+
+def _artefact_sentence(report: Report) -> str:
+    """How many numbers mean something else than they seem, by kind and column."""
+    found = [finding for finding in contents.findings(report) if finding.severity == "artefact"]
+    if not found:
+        return ""
+    columns: dict[str, dict[str, None]] = {}
+    for finding in found:
+        columns.setdefault(finding.code.replace("_", " "), {}).update(dict.fromkeys(finding.columns))
+    named = [f"{code} ({listed(names)})" if names else code for code, names in columns.items()]
+    return f"{counted(len(found), 'artefact')} in these numbers: {listed(named)}; read the findings first."
 
 
 def _composite_sentence(reliability: Reliability) -> str:

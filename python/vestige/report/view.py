@@ -60,11 +60,11 @@ class Board:
 
 @dataclass(frozen=True)
 class Heat:
-    """A matrix of tau as coloured cells; `cells` has None on the diagonal, `agreeing` the clusters of two and more."""
+    """A matrix of tau as coloured cells, empty on the diagonal; `agreeing` has the clusters of two and more."""
 
     title: str
     metrics: tuple[str, ...]
-    cells: tuple[tuple[Cell | None, ...], ...]
+    cells: tuple[tuple[Cell, ...], ...]
     agreement: Agreement
     agreeing: tuple[tuple[str, ...], ...]
 
@@ -206,21 +206,37 @@ def heat(agreement: Agreement, title: str) -> Heat:
     order = [name for cluster in agreement.clusters for name in cluster]
     order = order if sorted(order) == sorted(agreement.metrics) else list(agreement.metrics)
     at = [agreement.metrics.index(name) for name in order]
-    cells = tuple(tuple(None if i == j else _heat_cell(agreement, i, j) for j in at) for i in at)
+    block = {name: k for k, cluster in enumerate(agreement.clusters) for name in cluster}
+    blocks = [block.get(name, -1) for name in order]
+    cells = tuple(
+        tuple(_heat_cell(agreement, at[i], at[j], _edges(blocks, i, j)) for j in range(len(at))) for i in range(len(at))
+    )
     agreeing = tuple(cluster for cluster in agreement.clusters if len(cluster) > 1)
     return Heat(title, tuple(order), cells, agreement, agreeing)
 
 
-def _heat_cell(agreement: Agreement, i: int, j: int) -> Cell:
+def _edges(blocks: Sequence[int], i: int, j: int) -> str:
+    """Sides of a cell that lie on the outline of its cluster's block; none for a pair of two clusters, or one alone."""
+    members = [k for k, block in enumerate(blocks) if block == blocks[i]]
+    if blocks[i] != blocks[j] or len(members) == 1:
+        return ""
+    sides = {"top": i == members[0], "bottom": i == members[-1], "left": j == members[0], "right": j == members[-1]}
+    return " ".join(side for side, drawn in sides.items() if drawn)
+
+
+def _heat_cell(agreement: Agreement, i: int, j: int, edges: str) -> Cell:
+    if i == j:
+        return Cell("", mark=f"self {edges}".strip())
     pair = f"{agreement.metrics[i]} and {agreement.metrics[j]}"
     tau, low, high = (float(matrix[i, j]) for matrix in (agreement.tau, agreement.low, agreement.high))
     if isnan(tau):
-        return Cell(DASH, title=f"{pair}: tau is undefined (a constant or missing column)", mark="undefined")
+        told = f"{pair}: tau is undefined (a constant or missing column)"
+        return Cell(DASH, title=told, mark=f"undefined {edges}".strip())
     told = with_interval(Estimate(tau, low, high))
     title = f"{pair}: tau {told}, p {p_value(float(agreement.p[i, j]))}, {agreement.n_items} items"
-    settled = "settled" if low > 0 or high < 0 else ""
+    marks = ("positive" if tau >= 0 else "negative", "settled" if low > 0 or high < 0 else "", edges)
     return Cell(f"{tau:.2f}".replace("-0.00", "0.00"), title=title, sort=f"{abs(tau):.3f}",
-                mark=f"{'positive' if tau >= 0 else 'negative'} {settled}".strip())  # fmt: skip
+                mark=" ".join(mark for mark in marks if mark))  # fmt: skip
 
 
 def forests(report: Report, width: float) -> tuple[Forest, ...]:
