@@ -127,3 +127,46 @@ def test_two_rows_carry_no_evidence():
     assert np.isnan(result.tau).all()
     assert np.isnan(result.mean_tau)
     assert result.clusters == (("x",), ("y",))
+
+
+def test_rank_normalised_pooling_ignores_the_level_of_a_group():
+    rng = np.random.default_rng(5)
+    quality = rng.normal(size=24)
+    shift = np.repeat([0.0, 100.0], 12)
+    table = ScoreTable(
+        tuple(f"m{i}" for i in range(24)),
+        {"a": quality + shift, "b": quality - shift},
+        {"a": "higher", "b": "higher"},
+        {"dataset": ("d",) * 12 + ("e",) * 12},
+    )
+    layout = lay_out(table, ("dataset",), ("dataset",))
+    assert agreement(layout, pooling="pooled").tau[0, 1] < 0
+    ranked = agreement(layout, pooling="rank-normalised")
+    assert ranked.tau[0, 1] == pytest.approx(1.0) and ranked.rho[0, 1] == pytest.approx(1.0)
+    assert "ranks within dataset, pooled" in ranked.method
+
+
+def test_rho_is_that_of_scipy_and_its_interval_holds_it():
+    table = blocks_of_metrics()
+    result = agreement(lay_out(table))
+    values = np.column_stack(list(table.columns.values()))
+    np.testing.assert_allclose(result.rho, stats.spearmanr(values).statistic, atol=1e-12)
+    upper = np.triu_indices(len(result.rho), 1)
+    assert (result.rho_low[upper] < result.rho[upper]).all() and (result.rho[upper] < result.rho_high[upper]).all()
+
+
+def test_clusters_of_one_thing_are_stable_and_the_family_is_counted():
+    result = agreement(lay_out(blocks_of_metrics()))
+    assert result.family == len(result.metrics) * (len(result.metrics) - 1) // 2
+    assert (result.p_adjusted >= result.p)[np.triu_indices(len(result.metrics), 1)].all()
+    assert min(s for s, c in zip(result.cluster_stability, result.clusters, strict=True) if len(c) > 1) > 0.6
+
+
+def test_many_rows_are_left_out_in_blocks():
+    rng = np.random.default_rng(6)
+    n = 600
+    table = ScoreTable(tuple(map(str, range(n))), {k: rng.normal(size=n) for k in "ab"}, dict.fromkeys("ab", "higher"))
+    result = agreement(lay_out(table))
+    assert "600 rows in 200 blocks" in result.method
+    width = result.rho_high[0, 1] - result.rho_low[0, 1]
+    assert width == pytest.approx(2 * 1.97 / n**0.5, rel=0.25)  # the width for independent normal rows

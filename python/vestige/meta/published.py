@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from vestige.meta.agreement import mean_tau, metric_clusters
+from vestige.meta.agreement import mean_tau
 from vestige.meta.diagnostics import index_order_tau, naive_p, worst_first
 from vestige.meta.layout import Layout
+from vestige.meta.metric_clusters import metric_clusters
 from vestige.meta.quality import NO_BEST, fold_labels, fold_mean, fold_name, rank_fisher
 from vestige.meta.results import Agreement, Finding, Quality, Reliability, Robustness
 from vestige.meta.robustness import perturbed
@@ -96,6 +97,7 @@ def _agreement(layout: Layout, seed: int) -> Agreement:
     five = _five(layout)
     tau = index_order_tau(five)
     empty = np.full_like(tau, np.nan)
+    clusters = metric_clusters(five, tau, mean_tau, seed=seed)
     return Agreement(
         METRICS,
         tau,
@@ -106,7 +108,8 @@ def _agreement(layout: Layout, seed: int) -> Agreement:
         f"Kendall's tau of ranks with ties broken by row order, averaged over {' and '.join(layout.group_columns)}; "
         f"p by a t-test of the group values; no intervals (as published)",
         _mean_pair(tau),
-        metric_clusters(five, tau, seed=seed),
+        clusters.groups,
+        cluster_stability=clusters.stability,
     )
 
 

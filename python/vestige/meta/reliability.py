@@ -159,7 +159,7 @@ def _default(
         groups=layout.group_columns,
         clusters=layout.cluster_columns,
         agreement=within,
-        agreement_pooled=agreement(layout, pooled=True, seed=seed) if layout.group_columns else None,
+        agreement_pooled=agreement(layout, pooling="pooled", seed=seed) if layout.group_columns else None,
         tracking=tracking,
         second_tracking=second,
         quality=quality,
@@ -168,6 +168,9 @@ def _default(
         published={},
         findings=worst_first([*diagnose(evidence), *_findings_of_comparison(others, comparison)]),
         missing=_missing(layout, distance, second_distance, collapsed),
+        agreement_rank_normalised=(
+            agreement(layout, pooling="rank-normalised", seed=seed) if layout.group_columns else None
+        ),
     )
 
 

@@ -46,6 +46,14 @@ class Agreement:
         method: tie rule, pooling, intervals and test in one sentence.
         mean_tau: mean over the pairs that are defined.
         clusters: metrics that agree with one another (average linkage on 1 - tau), largest first.
+        rho: Spearman's rho, shape (n_metrics, n_metrics), likewise; None where it was not computed, as below.
+        rho_low: lower ends of its intervals.
+        rho_high: upper ends of its intervals.
+        p_adjusted: `p` adjusted over the pairs by max-T.
+        family: number of pairs with a p-value; 0 where nothing was adjusted.
+        n_relabellings: relabellings behind `p`.
+        exact: whether they are all there are.
+        cluster_stability: mean Jaccard similarity of each cluster with its nearest one over resamples, within [0, 1].
     """
 
     metrics: tuple[str, ...]
@@ -57,6 +65,14 @@ class Agreement:
     method: str
     mean_tau: float
     clusters: tuple[tuple[str, ...], ...]
+    rho: NDArray[np.float64] | None = None
+    rho_low: NDArray[np.float64] | None = None
+    rho_high: NDArray[np.float64] | None = None
+    p_adjusted: NDArray[np.float64] | None = None
+    family: int = 0
+    n_relabellings: int = 0
+    exact: bool = False
+    cluster_stability: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,6 +185,7 @@ class Reliability:
         published: named figures of a published convention, else empty.
         findings: what a reader must know, worst first.
         missing: one sentence for each analysis that the table does not allow.
+        agreement_rank_normalised: agreement of ranks within groups, all rows at once, where there are groups.
     """
 
     convention: str
@@ -187,3 +204,4 @@ class Reliability:
     published: Mapping[str, float]
     findings: tuple[Finding, ...]
     missing: tuple[str, ...]
+    agreement_rank_normalised: Agreement | None = None

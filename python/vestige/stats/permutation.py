@@ -64,7 +64,7 @@ def relabelling_test(columns: ArrayLike, target: ArrayLike, strata: ArrayLike, *
     if not values.size:
         nothing = np.full(values.shape[1], np.nan)
         return Relabelling(nothing, nothing, nothing, nothing, n_relabellings=1, exact=True)
-    x, y = _unit_length(_centred_ranks(values)), _unit_length(_centred_ranks(aim[:, None]))[:, 0]
+    x, y = unit_length(centred_ranks(values)), unit_length(centred_ranks(aim[:, None]))[:, 0]
     undefined = np.where(x.any(axis=0) & y.any(), 1.0, np.nan)
     test = product_permutation_test(x, y, labels, most_exact=MOST_EXACT, n_permutations=N_DRAWS, seed=seed)
     return Relabelling(
@@ -90,7 +90,7 @@ def _cells(columns: ArrayLike, target: ArrayLike, strata: ArrayLike) -> tuple[Fl
     return values, aim, labels
 
 
-def _centred_ranks(values: Floats) -> Floats:
+def centred_ranks(values: Floats) -> Floats:
     """Midranks of each column minus their mean; 0 where the value is NaN."""
     from vestige.kernels import midranks
 
@@ -103,7 +103,7 @@ def _centred_ranks(values: Floats) -> Floats:
     return ranks
 
 
-def _unit_length(ranks: Floats) -> Floats:
+def unit_length(ranks: Floats) -> Floats:
     """Each column over its length; 0 stays 0."""
     length = np.sqrt((ranks**2).sum(axis=0))
     return ranks / np.where(length > 0, length, 1)
