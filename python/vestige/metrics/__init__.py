@@ -1,6 +1,6 @@
 """The catalogue: every metric as one value, in the order of the report's columns."""
 
-from vestige.metrics import accuracy, distribution, privacy, representation
+from vestige.metrics import accuracy, activation, distribution, privacy
 from vestige.metrics.base import Better, Metric, Values, Variant
 from vestige.metrics.estimate import estimate
 from vestige.metrics.table import ScoreTable
@@ -8,12 +8,12 @@ from vestige.metrics.table import ScoreTable
 METRICS: tuple[Metric, ...] = (
     *accuracy.METRICS,
     *privacy.METRICS,
-    *representation.METRICS,
+    *activation.METRICS,
     *distribution.METRICS,
 )
 """All metrics; those with `main` are judged for reliability."""
 
-DISTANCES: tuple[Metric, ...] = (distribution.FUNCTIONAL_DISTANCE, representation.PARAMETER_DISTANCE)
+DISTANCES: tuple[Metric, ...] = (distribution.FUNCTIONAL_DISTANCE, activation.PARAMETER_DISTANCE)
 """Definitions of the distance to the retrained model, against which metrics are judged; the first is the default."""
 
 __all__ = ["DISTANCES", "METRICS", "Better", "Metric", "ScoreTable", "Values", "Variant", "estimate"]

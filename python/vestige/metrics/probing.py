@@ -1,0 +1,193 @@
+"""What inner states still hold: patched layers, concept vectors, candidates read off the layers."""
+
+from math import nan
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vestige.metrics.activation import activation_distance
+from vestige.stats.estimate import Estimate
+from vestige.stats.intervals import cluster_estimate
+
+Floats = NDArray[np.float64]
+
+
+def patching_drop(full: ArrayLike, patched: ArrayLike, offsets: ArrayLike) -> Floats:
+    """How much log-probability the original model loses when a layer's hidden states come from another model.
+
+    Args:
+        full: the original's log-probabilities of the entity's tokens, shape (n_tokens,), nats.
+        patched: the same with the states of one layer replaced, shape (n_layers, n_tokens).
+        offsets: where each example's tokens begin, and the end of the last, shape (n_examples + 1,), int.
+
+    Returns:
+        Mean drop over an example's tokens, shape (n_examples, n_layers), float64, nats. Higher = the other model's
+        layer holds less of the answer; it may be negative.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+
+    Source: arXiv 2605.24614 (UDS), released compute_uds.py.
+
+    >>> patching_drop([-1.0, -1.0], [[-3.0, -1.0]], [0, 2]).tolist()
+    [[1.0]]
+    """
+    whole, layers, ends = np.asarray(full, np.float64), np.asarray(patched, np.float64), np.asarray(offsets)
+    if whole.ndim != 1 or layers.ndim != 2 or layers.shape[1] != len(whole) or ends[-1] != len(whole):
+        raise ValueError(
+            "`patched` must have shape (n_layers, n_tokens) with the tokens of `full`, where `offsets` end, but the "
+            f"shapes are {layers.shape} and {whole.shape}"
+        )
+    if (np.diff(ends) < 1).any():
+        raise ValueError(f"`offsets` must increase: example {int(np.argmax(np.diff(ends) < 1)) + 1} has no token")
+    return np.asarray((np.add.reduceat(whole - layers, ends[:-1], axis=1) / np.diff(ends)).T)
+
+
+def unlearning_depth(unlearned: ArrayLike, retrained: ArrayLike, threshold: float = 0.05) -> Floats:
+    r"""UDS of each example: how much of what the retrained model's layers lack the unlearned model's lack too.
+
+    $\sum_{l \in FT} \Delta^r_l\, \mathrm{clip}(\Delta^u_l / \Delta^r_l, 0, 1) / \sum_{l \in FT} \Delta^r_l$ over the
+    layers $FT$ where the retrained model's drop exceeds the threshold.
+
+    Args:
+        unlearned: drops with the unlearned model's states (see `patching_drop`), shape (n_examples, n_layers), nats.
+        retrained: drops with the retrained model's, same shape.
+        threshold: smallest drop that counts, at least 0, nats.
+
+    Returns:
+        Shape (n_examples,), float64, within [0, 1]; 1 = erased as by retraining, 0 = intact. NaN where no layer of
+        the retrained model lacks the answer; the mean is over the others.
+
+    Raises:
+        ValueError: if the shapes differ or the threshold is negative.
+
+    Source: arXiv 2605.24614 (UDS), released compute_uds.py.
+
+    >>> unlearning_depth([[0.5, 3.0]], [[1.0, 1.0]]).tolist()
+    [0.75]
+    """
+    ours, theirs = np.asarray(unlearned, np.float64), np.asarray(retrained, np.float64)
+    if ours.ndim != 2 or ours.shape != theirs.shape:
+        raise ValueError(f"both must have one shape (n_examples, n_layers), but have {ours.shape} and {theirs.shape}")
+    if not threshold >= 0:
+        raise ValueError(f"`threshold` must be at least 0, but it is {threshold}")
+    counts = theirs > threshold
+    share = np.clip(np.divide(ours, theirs, out=np.zeros_like(ours), where=counts), 0, 1)
+    whole = np.where(counts, theirs, 0.0).sum(axis=1)
+    erased = np.where(counts, theirs * share, 0.0).sum(axis=1)
+    return np.divide(erased, whole, out=np.full(len(ours), nan), where=whole > 0)
+
+
+def concept_traces(before: ArrayLike, after: ArrayLike, unembedding: ArrayLike, top: int = 200) -> dict[str, Floats]:
+    """How much of each concept vector is left in the weights.
+
+    Args:
+        before: value vectors of concepts in the original model, shape (n_concepts, n_features).
+        after: the same weights after unlearning, same shape.
+        unembedding: the original's output embeddings, shape (n_tokens, n_features).
+        top: number of a vector's most promoted tokens that are compared.
+
+    Returns:
+        `cosine` within [-1, 1] and `jaccard` of the top tokens within [0, 1] (1 = untouched, lower = more changed),
+        and `distance`, at least 0, in the weights' unit; each shape (n_concepts,). NaN cosine for a vector of 0.
+        Changed is not erased: compare with the retrained model's.
+
+    Raises:
+        ValueError: if shapes do not fit, or there are fewer than `top` tokens.
+
+    Source: Hong et al. (2024), Intrinsic evaluation of unlearning using parametric knowledge traces, arXiv 2406.11614.
+
+    >>> traces = concept_traces([[1.0, 0.0]], [[0.0, 1.0]], [[2.0, 0.0], [0.0, 2.0]], top=1)
+    >>> {name: values.round(6).tolist() for name, values in traces.items()}
+    {'cosine': [0.0], 'jaccard': [0.0], 'distance': [1.414214]}
+    """
+    old, new, tokens = (np.asarray(part, np.float64) for part in (before, after, unembedding))
+    if old.ndim != 2 or old.shape != new.shape or tokens.ndim != 2 or tokens.shape[1] != old.shape[1]:
+        raise ValueError(
+            f"`before` and `after` must have one shape (n_concepts, n_features) and `unembedding` (n_tokens, "
+            f"n_features), but have {old.shape}, {new.shape} and {tokens.shape}"
+        )
+    if not 1 <= top <= len(tokens):
+        raise ValueError(f"`top` must lie in 1 to the {len(tokens)} tokens, but it is {top}")
+    lengths = np.linalg.norm(old, axis=1) * np.linalg.norm(new, axis=1)
+    cosine = np.divide((old * new).sum(axis=1), lengths, out=np.full(len(old), nan), where=lengths > 0)
+    promoted = [np.argsort(-(part @ tokens.T), axis=1, kind="stable")[:, :top] for part in (old, new)]
+    shared = np.array([len(np.intersect1d(a, b)) for a, b in zip(*promoted, strict=True)], np.float64)
+    return {"cosine": cosine, "jaccard": shared / (2 * top - shared), "distance": activation_distance(old, new)}
+
+
+def candidate_budgets(lens: ArrayLike, answers: ArrayLike, attack: Literal["lens", "change"] = "lens") -> Floats:
+    """How many candidates an attacker who reads the layers must try before the answer is among them.
+
+    "lens" takes the k likeliest tokens of every layer. "change" takes the k tokens whose probability rises most and
+    the k that fall most from each layer to the next: deletion in late layers shows as a fall.
+
+    Args:
+        lens: token probabilities read off each layer (hidden state through the unembedding, softmax), shape
+            (n_examples, n_layers, n_tokens).
+        answers: the answer's token, shape (n_examples,), integers.
+        attack: "lens" or "change".
+
+    Returns:
+        The smallest budget that finds the answer, shape (n_examples,), float64: k times the number of layers, or of
+        steps and both ends. A tie is no find: all tied tokens must be tried. Lower = easier to extract. Read it
+        against the retrained model's, which is what guessing needs.
+
+    Raises:
+        ValueError: if the shapes do not fit, an answer is no token, or "change" has fewer than two layers.
+
+    Source: Patil et al. (2024), Can sensitive information be deleted from LLMs?, arXiv 2309.17410 (head projection and
+        probability delta attacks); UnLOK-VQA, arXiv 2505.01456.
+
+    >>> candidate_budgets([[[0.6, 0.3, 0.1], [0.1, 0.2, 0.7]]], [1]).tolist()
+    [4.0]
+    """
+    probs, tokens = np.asarray(lens, np.float64), np.asarray(answers)
+    if probs.ndim != 3 or tokens.shape != probs.shape[:1]:
+        raise ValueError(
+            "`lens` must have shape (n_examples, n_layers, n_tokens) and `answers` (n_examples,), but have "
+            f"{probs.shape} and {tokens.shape}"
+        )
+    if tokens.dtype.kind not in "iu" or (tokens < 0).any() or (tokens >= probs.shape[2]).any():
+        raise ValueError(f"`answers` must be tokens, integers within [0, {probs.shape[2]})")
+    if attack not in ("lens", "change") or (attack == "change" and probs.shape[1] < 2):
+        raise ValueError(f"`attack` must be 'lens', or 'change' with two layers or more, but it is {attack!r}")
+    read = probs if attack == "lens" else np.diff(probs, axis=1)
+    lists = [read] if attack == "lens" else [read, -read]
+    ranks = [np.sum(scores >= scores[np.arange(len(tokens)), :, tokens][:, :, None], axis=2) for scores in lists]
+    return np.asarray(np.min(ranks, axis=(0, 2)) * len(lists) * read.shape[1], np.float64)
+
+
+def success_at(budgets: ArrayLike, budget: int, clusters: ArrayLike | None = None) -> Estimate:
+    """Share of examples whose answer an attacker finds within a budget, with an interval over entities.
+
+    Args:
+        budgets: smallest budget of each example (see `candidate_budgets`), shape (n_examples,).
+        budget: number of candidates that may be tried.
+        clusters: entity of each example; examples if left out.
+
+    Returns:
+        The share, within [0, 1]; lower = better deleted, and the retrained model's is what guessing gives.
+
+    Raises:
+        ValueError: if lengths differ.
+
+    Source: arXiv 2309.17410, attack success at budget B.
+
+    >>> success_at([4.0, 40.0, 2.0, 3.0], 10).value
+    0.75
+    """
+    found = np.asarray(np.asarray(budgets, np.float64) <= budget, np.float64)
+    labels = np.arange(len(found)) if clusters is None else np.asarray(clusters)
+    if labels.shape != found.shape:
+        raise ValueError(f"`clusters` must hold one label an example, but there are {len(labels)} for {len(found)}")
+    ids = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+    return cluster_estimate(
+        lambda arrays: float(arrays["found"].mean()) if len(arrays["found"]) else nan,
+        {"found": found},
+        {"found": ids},
+        scale="logit",
+        over="examples" if clusters is None else "clusters",
+        fixed=("checkpoint",),
+    )
