@@ -10,7 +10,8 @@ from vestige.evaluation.findings import blind_baseline, run_findings
 from vestige.evaluation.measures import measure
 from vestige.evaluation.plan import plan_run
 from vestige.metrics.accuracy import RA
-from vestige.metrics.distribution import FADE, JS
+from vestige.metrics.distribution import JS
+from vestige.metrics.fade import FADE
 from vestige.stats.equivalence import Equivalence
 from vestige.stats.estimate import Estimate
 

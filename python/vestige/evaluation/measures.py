@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from vestige.evaluation.plan import RunPlan, Subject
 from vestige.metrics import DISTANCES, METRICS, Metric, ScoreTable, estimate
-from vestige.metrics.distribution import FADE, FUNCTIONAL_DISTANCE, JS, fade_arrays, monte_carlo_error, prompt_error
+from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS
+from vestige.metrics.fade import FADE, fade_arrays, monte_carlo_error, prompt_error
 from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
 from vestige.stats.estimate import Estimate
 from vestige.store import Shard

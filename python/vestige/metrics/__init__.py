@@ -1,6 +1,6 @@
 """The catalogue: every metric as one value, in the order of the report's columns."""
 
-from vestige.metrics import accuracy, activation, distribution, privacy
+from vestige.metrics import accuracy, activation, distribution, fade, privacy
 from vestige.metrics.base import Better, Metric, Values, Variant
 from vestige.metrics.estimate import estimate
 from vestige.metrics.table import ScoreTable
@@ -10,6 +10,7 @@ METRICS: tuple[Metric, ...] = (
     *privacy.METRICS,
     *activation.METRICS,
     *distribution.METRICS,
+    *fade.METRICS,
 )
 """All metrics; those with `main` are judged for reliability."""
 

@@ -1,9 +1,15 @@
 """Divergences between the output distributions of a model and of the retrained model."""
 
+from collections.abc import Callable
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vestige.metrics.base import Arrays, Metric, Values
+from vestige import kernels
+from vestige.metrics.base import Arrays, Metric, Values, Variant
+
+Floats = NDArray[np.float64]
 
 
 def mean_by_example(token_values: ArrayLike, offsets: ArrayLike) -> NDArray[np.float64]:
@@ -25,73 +31,66 @@ def mean_by_example(token_values: ArrayLike, offsets: ArrayLike) -> NDArray[np.f
     return np.add.reduceat(np.asarray(token_values, np.float64), starts[:-1]) / np.diff(starts)
 
 
-def fade(l_uu: ArrayLike, l_ru: ArrayLike, l_rr: ArrayLike, l_ur: ArrayLike) -> float:
-    r"""FADE: the two Kullback-Leibler divergences between two models' answers, estimated from samples of both.
-
-    $\frac1{PK}\sum (L_{uu} - L_{ru}) + \frac1{PK}\sum (L_{rr} - L_{ur})$, where $L_{ab}$ is the log-probability under
-    model a of a sample of model b; u is the unlearned, r the retrained model.
+def zrf(log_probs: ArrayLike, random_log_probs: ArrayLike, variant: Literal["paper", "released"] = "paper") -> float:
+    r"""Zero retrain forgetting score: likeness to a model that never learnt anything, $1 - \overline{JS}$.
 
     Args:
-        l_uu: log-probability under u of u's samples, shape (n_prompts, n_samples), nats.
-        l_ru: log-probability under r of u's samples, same shape.
-        l_rr: log-probability under r of r's samples, same shape.
-        l_ur: log-probability under u of r's samples, same shape.
+        log_probs: of the model on forget examples, shape (n_examples, n_classes), nats.
+        random_log_probs: of a randomly initialised model, same shape.
+        variant: "paper", or "released": its code takes (KL(m||p) + KL(m||q)) / 2 and divides by examples and classes,
+            so that any two models of many classes are near 1.
 
     Returns:
-        Nats a sequence; at least 0 in expectation, 0 iff the models agree, but an estimate can be negative and is
-        not clipped. Lower = closer. Symmetric in the two models. inf if a model gives a sample probability 0.
+        Within [1 - ln 2, 1] ("paper"); 1 = like the random model. Closest to the retrained model's own value is best:
+        a retrained model does not answer at random.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if the shapes differ or the variant is unknown.
 
-    Source: FADE, arXiv 2510.12981 (the Jeffreys form; the constant is our reading, docs/metrics.md).
+    Source: Chundawat et al. (2023), arXiv 2205.08096; bad-teaching-unlearning, metrics.py.
 
-    >>> round(fade([[-0.5]], [[-1.0]], [[-0.25]], [[-0.5]]), 6)
-    0.75
-    """
-    matrices = [np.atleast_2d(np.asarray(matrix, np.float64)) for matrix in (l_uu, l_ru, l_rr, l_ur)]
-    if len({matrix.shape for matrix in matrices}) != 1:
-        raise ValueError(f"the four matrices must share one shape, found {[m.shape for m in matrices]}")
-    uu, ru, rr, ur = matrices
-    return float(np.mean(uu - ru) + np.mean(rr - ur))
-
-
-def monte_carlo_error(log_ratio: ArrayLike) -> float:
-    """Standard error of a mean over prompts and samples that is due to the samples alone, prompts held fixed.
-
-    Args:
-        log_ratio: shape (n_prompts, n_samples), nats.
-
-    Returns:
-        Nats; NaN with fewer than two samples a prompt.
-
-    Source: the within-prompt variance of a two-stage sample, Cochran (1977), Sampling Techniques, section 10.
-
-    >>> monte_carlo_error([[0.0, 2.0], [0.0, 2.0]])
-    0.7071067811865476
-    """
-    ratio = np.asarray(log_ratio, np.float64)
-    if ratio.shape[1] < 2:
-        return float("nan")
-    return float(np.sqrt(ratio.var(axis=1, ddof=1).mean() / ratio.size))
-
-
-def prompt_error(log_ratio: ArrayLike) -> float:
-    """Standard error of the same mean when prompts are drawn too, as if prompts were independent.
-
-    Args:
-        log_ratio: shape (n_prompts, n_samples), nats.
-
-    Returns:
-        Nats; NaN with fewer than two prompts.
-
-    Source: as `monte_carlo_error`.
-
-    >>> prompt_error([[0.0, 2.0], [2.0, 4.0]])
+    >>> round(zrf(np.log([[0.5, 0.5]]), np.log([[0.5, 0.5]])), 9)
     1.0
     """
-    means = np.asarray(log_ratio, np.float64).mean(axis=1)
-    return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else float("nan")
+    if variant == "paper":
+        return float(1 - np.mean(kernels.js_divergence(log_probs, random_log_probs)))
+    if variant != "released":
+        raise ValueError(f"`variant` must be 'paper' or 'released', but it is {variant!r}")
+    p, q = np.asarray(log_probs, np.float64), np.asarray(random_log_probs, np.float64)
+    if p.shape != q.shape:
+        raise ValueError(f"`log_probs` has shape {p.shape} but `random_log_probs` {q.shape}")
+    log_m = np.logaddexp(p, q) - np.log(2)
+    return float(1 - np.mean(np.exp(log_m) * (log_m - (p + q) / 2)))
+
+
+def klom_percentiles(
+    unlearned: ArrayLike,
+    retrained: ArrayLike,
+    percentiles: ArrayLike = (50.0, 90.0, 95.0, 99.0),
+    variant: Literal["closed", "released"] = "closed",
+) -> Floats:
+    """Percentiles over examples of KLoM: how differently two sets of models treat their worst examples.
+
+    Args:
+        unlearned: margins (see `kernels.logit_margins`), shape (n_models, n_examples).
+        retrained: margins under retrained models, shape (other_n_models, n_examples).
+        percentiles: within [0, 100].
+        variant: as in `kernels.klom`.
+
+    Returns:
+        One a percentile, nats, within [0, about 11.5]. Lower = closer. Compute it for forget, retain and never-seen
+        examples apart, and for retrained models split in halves: that is the floor.
+
+    Raises:
+        ValueError: as `kernels.klom`.
+
+    Source: Rinberg et al. (2024), arXiv 2410.23232.
+
+    >>> klom_percentiles([[1.0, 0.0], [1.0, 0.0]], [[3.0, 0.0], [3.0, 0.0]], [0, 100]).round(3)
+    array([ 0.   , 11.513])
+    """
+    by_example = kernels.klom(unlearned, retrained, variant=variant)
+    return np.asarray(np.percentile(by_example, np.asarray(percentiles, np.float64)))
 
 
 def _js_values(arrays: Arrays) -> Values:
@@ -99,46 +98,47 @@ def _js_values(arrays: Arrays) -> Values:
     return Values({"js": js}, {"js": arrays["data.forget.cluster"]})
 
 
+def _compared(column: str) -> Callable[[Arrays], Values]:
+    """Values of a column by token of forget answers, as means by example."""
+
+    def values(arrays: Arrays) -> Values:
+        by_example = mean_by_example(arrays[f"versus.forget.{column}"], arrays["unlearned.forget.offsets"])
+        return Values({"mean": by_example}, {"mean": arrays["data.forget.cluster"]})
+
+    return values
+
+
+def _klom_values(variant: Literal["closed", "released"]) -> Callable[[Arrays], Values]:
+    def values(arrays: Arrays) -> Values:
+        u, r = (arrays[f"{model}.forget.ensemble_margin"].T for model in ("unlearned", "retrained"))
+        return Values({"mean": kernels.klom(u, r, variant=variant)}, {"mean": arrays["data.forget.cluster"]})
+
+    return values
+
+
+def _top_k_values(arrays: Arrays) -> Values:
+    """Upper bounds of JS where only the likeliest tokens of both models are known."""
+    columns = ("top_k_id", "top_k_log_prob", "tail_log_mass")
+    p, q = ([arrays[f"{model}.forget.{column}"] for column in columns] for model in ("unlearned", "retrained"))
+    bounds = kernels.top_k_bounds(*p, *q)
+    js = mean_by_example(bounds.js_high, arrays["unlearned.forget.offsets"])
+    return Values({"js": js}, {"js": arrays["data.forget.cluster"]})
+
+
+def _zrf_values(arrays: Arrays) -> Values:
+    js = kernels.js_divergence(arrays["unlearned.forget.class_log_prob"], arrays["data.forget.random_log_prob"])
+    return Values({"mean": 1 - js}, {"mean": arrays["data.forget.cluster"]})
+
+
+def mean_of(arrays: Arrays) -> float:
+    """Mean over examples of the array "mean"."""
+    return float(np.mean(arrays["mean"]))
+
+
 def _functional_values(arrays: Arrays) -> Values:
     both = np.asarray(arrays["versus.distance.kl"]) + np.asarray(arrays["versus.distance.reverse_kl"])
     kl = mean_by_example(both / 2, arrays["unlearned.distance.offsets"])
     return Values({"kl": kl}, {"kl": arrays["data.distance.cluster"]})
-
-
-def fade_arrays(arrays: Arrays) -> dict[str, NDArray[np.float64]]:
-    """The four matrices of FADE and the numbers of tokens, each of shape (n_prompts, n_samples)."""
-    shape = (len(arrays["data.samples.cluster"]), -1)
-    named = {
-        "l_uu": arrays["unlearned.samples.log_prob"],
-        "l_ru": arrays["versus.samples.by_reference"],
-        "l_rr": arrays["retrained.samples.log_prob"],
-        "l_ur": arrays["versus.samples.of_reference"],
-        "tokens_u": np.diff(arrays["unlearned.samples.offsets"]),
-        "tokens_r": np.diff(arrays["retrained.samples.offsets"]),
-    }
-    return {name: np.asarray(values, np.float64).reshape(shape) for name, values in named.items()}
-
-
-def _fade_values(arrays: Arrays) -> Values:
-    matrices = fade_arrays(arrays)
-    return Values(matrices, dict.fromkeys(matrices, arrays["data.samples.cluster"]))
-
-
-def _fade(arrays: Arrays) -> float:
-    return fade(*(arrays[name] for name in ("l_uu", "l_ru", "l_rr", "l_ur")))
-
-
-def _fade_per_token(arrays: Arrays) -> float:
-    forward = np.sum(arrays["l_uu"] - arrays["l_ru"]) / np.sum(arrays["tokens_u"])
-    return float(forward + np.sum(arrays["l_rr"] - arrays["l_ur"]) / np.sum(arrays["tokens_r"]))
-
-
-def _precision(arrays: Arrays) -> float:
-    return float(np.sum(arrays["l_ru"]) / np.sum(arrays["tokens_u"]))
-
-
-def _recall(arrays: Arrays) -> float:
-    return float(np.sum(arrays["l_ur"]) / np.sum(arrays["tokens_r"]))
 
 
 def mean_js(arrays: Arrays) -> float:
@@ -150,16 +150,12 @@ def _mean_kl(arrays: Arrays) -> float:
     return float(np.mean(arrays["kl"]))
 
 
-_FADE_NEEDS = (
-    "unlearned.samples.log_prob",
-    "unlearned.samples.offsets",
-    "retrained.samples.log_prob",
-    "retrained.samples.offsets",
-    "versus.samples.by_reference",
-    "versus.samples.of_reference",
-    "data.samples.cluster",
-)
 _INFINITE = float("inf")
+_TOP_K_NEEDS = (
+    *(f"{m}.forget.{column}" for m in ("unlearned", "retrained") for column in ("top_k_id", "top_k_log_prob")),
+    *("unlearned.forget.tail_log_mass", "retrained.forget.tail_log_mass"),
+    *("unlearned.forget.offsets", "data.forget.cluster"),
+)
 
 JS = Metric(
     name="JS",
@@ -177,73 +173,103 @@ JS = Metric(
     machinery="output divergence",
     pitfalls="Range is [0, ln 2 = 0.693], not [0, 1]; SciPy's jensenshannon is its square root.",
     main=True,
+    variants={
+        "top-k": Variant(
+            "The largest JS that the likeliest tokens of both models and the mass of the rest allow, for stores "
+            "without whole distributions; `kernels.top_k_bounds` has the smallest too.",
+            values=_top_k_values,
+            needs=_TOP_K_NEEDS,
+        )
+    },
 )
-FADE = Metric(
-    name="FADE",
-    title="functional alignment for distributional equivalence",
+
+
+def _divergence(name: str, title: str, column: str, formula: str, pitfalls: str, high: float = _INFINITE) -> Metric:
+    """A divergence of next-token distributions along forget answers."""
+    return Metric(
+        name=name,
+        title=title,
+        family="distribution",
+        asks="How far are next-token distributions along forget answers from the retrained model's?",
+        formula=f"mean over forget examples of the mean over answer tokens of {formula}",
+        better="lower",
+        bounds=(0, high),
+        scale="log" if high == _INFINITE else "logit",
+        needs=(f"versus.forget.{column}", "unlearned.forget.offsets", "data.forget.cluster"),
+        values=_compared(column),
+        summary=mean_of,
+        source="Kullback and Leibler (1951)" if high == _INFINITE else "Levin, Peres and Wilmer (2017), chapter 4",
+        machinery="output divergence",
+        pitfalls=pitfalls,
+    )
+
+
+KL = _divergence(
+    "KL",
+    "Kullback-Leibler divergence on forget answers, from the unlearned model",
+    "kl",
+    "KL(p_u, p_r), nats",
+    "Punishes what the unlearned model says and the retrained one does not; silence about the rest costs little.",
+)
+REVERSE_KL = _divergence(
+    "KL-reverse",
+    "Kullback-Leibler divergence on forget answers, from the retrained model",
+    "reverse_kl",
+    "KL(p_r, p_u), nats",
+    "Punishes what the unlearned model no longer says; one token that it rules out makes it infinite.",
+)
+TV = _divergence(
+    "TV",
+    "total variation on forget answers",
+    "tv",
+    "sum |p_u - p_r| / 2",
+    "Bounded and blind to ratios: a tail that is a thousand times too likely may not show.",
+    high=1.0,
+)
+ZRF = Metric(
+    name="ZRF",
+    title="zero retrain forgetting score",
     family="distribution",
-    asks="Do the models answer forget questions with the same distribution of texts?",
-    formula="mean(L_uu - L_ru) + mean(L_rr - L_ur) over sampled answers, nats a sequence, signed",
+    asks="How like a model that never learnt anything does the model treat forget examples?",
+    formula="1 - mean over forget examples of JS(p_u, p_random), p_random of a randomly initialised model",
+    better="reference",
+    bounds=(1 - float(np.log(2)), 1),
+    scale="logit",
+    needs=("unlearned.forget.class_log_prob", "data.forget.random_log_prob", "data.forget.cluster"),
+    values=_zrf_values,
+    summary=mean_of,
+    source="arXiv 2205.08096",
+    pitfalls="1 is not best: a retrained model does not answer at random. The released code "
+    "(`zrf(..., variant='released')`) swaps the arguments of KL and divides by the number of classes.",
+)
+KLOM = Metric(
+    name="KLoM",
+    title="KL divergence of margins",
+    family="distribution",
+    asks="Do many unlearned models treat each forget example as many retrained models do?",
+    formula="mean over examples of KL(histogram of margins unlearned || retrained), 20 bins, the last one closed",
     better="lower",
-    bounds=(-_INFINITE, _INFINITE),
-    scale="identity",
-    needs=_FADE_NEEDS,
-    values=_fade_values,
-    summary=_fade,
-    source="arXiv 2510.12981 (Jeffreys form, signed sum; normalisation is our reading)",
+    bounds=(0, _INFINITE),
+    scale="log",
+    needs=("unlearned.forget.ensemble_margin", "retrained.forget.ensemble_margin", "data.forget.cluster"),
+    values=_klom_values("closed"),
+    summary=mean_of,
+    source="arXiv 2410.23232; data-unlearning-bench, unlearning_bench/eval.py",
     machinery="output divergence",
-    pitfalls="Heavy-tailed; a collapsed model never ends its answers, so look at the truncated share too.",
-    main=True,
-)
-FADE_PER_TOKEN = Metric(
-    name="FADE/token",
-    title="FADE per token",
-    family="distribution",
-    asks="The same, for answers of different lengths?",
-    formula="sum of log-ratios over sum of tokens, both directions added, nats a token",
-    better="lower",
-    bounds=(-_INFINITE, _INFINITE),
-    scale="identity",
-    needs=_FADE_NEEDS,
-    values=_fade_values,
-    summary=_fade_per_token,
-    source="as FADE; ratio of means",
-    machinery="output divergence",
-    main=True,
-)
-FADE_PRECISION = Metric(
-    name="FADE-P",
-    title="FADE, precision form",
-    family="distribution",
-    asks="Would the retrained model have given the unlearned model's answers?",
-    formula="log-probability under the retrained model of the unlearned model's samples, nats a token",
-    better="higher",
-    bounds=(-_INFINITE, 0),
-    scale="identity",
-    needs=_FADE_NEEDS,
-    values=_fade_values,
-    summary=_precision,
-    source="arXiv 2510.12981 (workshop form: probabilistic precision), our reading",
-    machinery="output divergence",
-    pitfalls="A model that always gives one likely answer does well here: read it with recall.",
-    main=True,
-)
-FADE_RECALL = Metric(
-    name="FADE-R",
-    title="FADE, recall form",
-    family="distribution",
-    asks="Would the unlearned model have given the retrained model's answers?",
-    formula="log-probability under the unlearned model of the retrained model's samples, nats a token",
-    better="higher",
-    bounds=(-_INFINITE, 0),
-    scale="identity",
-    needs=_FADE_NEEDS,
-    values=_fade_values,
-    summary=_recall,
-    source="arXiv 2510.12981 (workshop form: probabilistic recall), our reading",
-    machinery="output divergence",
-    pitfalls="A model that spreads its belief over everything does well here: read it with precision.",
-    main=True,
+    pitfalls="About one example at a time: percentiles over examples (`klom_percentiles`) show the worst ones. With "
+    "few models it is far from 0 for equal ones; halves of the retrained set are the floor.",
+    variants={
+        "p95": Variant(
+            "The 95th percentile over examples, as papers report it; quantiles are not smooth, so no jackknife.",
+            summary=lambda arrays: float(np.percentile(arrays["mean"], 95)),
+            no_interval="a quantile has no jackknife interval; give its values to `stats.bootstrap`",
+        ),
+        "released": Variant(
+            "The last bin is open, so the highest margin of both sets falls in no bin: constants that differ have 0 or "
+            "NaN.",
+            values=_klom_values("released"),
+        ),
+    },
 )
 FUNCTIONAL_DISTANCE = Metric(
     name="d_function",
@@ -267,4 +293,5 @@ FUNCTIONAL_DISTANCE = Metric(
     pitfalls="An output divergence, like JS and FADE: their correlation with it is partly built in.",
 )
 
-METRICS = (JS, FADE, FADE_PER_TOKEN, FADE_PRECISION, FADE_RECALL)
+METRICS = (JS, KL, REVERSE_KL, TV, ZRF, KLOM)
+"""JS is judged."""

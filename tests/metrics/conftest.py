@@ -1,0 +1,62 @@
+"""Arrays as a store would have them, of numbers that no model made."""
+
+import numpy as np
+import pytest
+
+
+def offsets(rng, n):
+    return np.concatenate([[0], np.cumsum(rng.integers(1, 5, n))])
+
+
+def scored(rng, offsets):
+    """Columns of one model on one split: 1 to 4 tokens an example, the last of them the end of sequence."""
+    n_tokens, token_id = offsets[-1], rng.integers(1, 9, offsets[-1])
+    token_id[offsets[1:] - 1] = 0
+    return {
+        "offsets": offsets,
+        "token_id": token_id,
+        "token_log_prob": -rng.exponential(size=n_tokens),
+        "argmax_hit": rng.random(n_tokens) < 0.8,
+        "hidden": rng.normal(size=(len(offsets) - 1, 3)),
+    }
+
+
+def compared(rng, n_tokens):
+    """Columns of divergences between two models."""
+    kl, reverse_kl = rng.exponential(size=(2, n_tokens))
+    return {"js": rng.uniform(0.01, 0.6, n_tokens), "kl": kl, "reverse_kl": reverse_kl, "tv": rng.random(n_tokens)}
+
+
+def sampled(rng, found):
+    """Four samples of each of six prompts by both models, scored by both."""
+    found["data.samples.cluster"] = np.arange(6) // 2
+    for model, steps in (("unlearned", "step_kl_forward"), ("retrained", "step_kl_reverse")):
+        found[f"{model}.samples.offsets"] = offsets(rng, 24)
+        found[f"{model}.samples.log_prob"] = -rng.exponential(size=24)
+        found[f"versus.samples.{steps}"] = rng.exponential(size=found[f"{model}.samples.offsets"][-1])
+    found["versus.samples.by_reference"] = -rng.exponential(size=24)
+    found["versus.samples.of_reference"] = -rng.exponential(size=24)
+
+
+def log_softmax(logits):
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+@pytest.fixture
+def arrays():
+    """Twenty examples a split, two a cluster, every split with clusters of its own but forget and paraphrase."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for i, name in enumerate(("forget", "retain", "paraphrase", "holdout", "distance")):
+        ends = offsets(rng, 20)
+        for model in ("unlearned", "retrained"):
+            found |= {f"{model}.{name}.{column}": values for column, values in scored(rng, ends).items()}
+        found |= {f"versus.{name}.{column}": values for column, values in compared(rng, ends[-1]).items()}
+        found[f"data.{name}.cluster"] = 100 * (0 if name == "paraphrase" else i) + np.arange(20) // 2
+    sampled(rng, found)
+    found["versus.parameters.l2"] = np.array([1.0, 3.0])
+    for model in ("unlearned", "retrained"):
+        found[f"{model}.forget.class_log_prob"] = log_softmax(rng.normal(size=(20, 3)))
+        found[f"{model}.forget.ensemble_margin"] = rng.normal(size=(20, 16))
+    found["data.forget.random_log_prob"] = log_softmax(rng.normal(size=(20, 3)))
+    return found
