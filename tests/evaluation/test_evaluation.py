@@ -41,9 +41,10 @@ def test_the_retrained_model_against_itself_is_best_everywhere(micro_run):
 
 def test_every_model_has_every_score_and_a_verdict_where_one_is_due(micro_run):
     report = micro_run.report
-    columns = [card.name for card in report.cards]
+    columns = {card.name for card in (*report.cards, *report.further)}
+    assert not columns & set(micro_run.table.metrics) - {card.name for card in report.cards}, "judged without a column"
     for row in report.rows:
-        assert list(row.scores) == columns
+        assert set(row.scores) == columns
         assert (row.verdict is None) == (row.role == "retrained")
     assert sorted(row.rank for row in report.rows if row.rank) == [1, 2, 3, 4]
     assert {row.expected for row in report.rows if row.role == "control"} == {"not different", "different"}
