@@ -6,13 +6,17 @@ SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 NIGHTLY := RUSTUP_TOOLCHAIN=nightly cargo
 TARGETS := tables sequences groups resample
 
-.PHONY: demo test bench stubs docs lint sanitize fuzz emulate clean
+.PHONY: demo test test-statistics bench stubs docs lint sanitize fuzz emulate clean
 
 demo: .venv/.demo
 	$(BIN)/vestige demo
 
 test: .venv/.test
 	$(BIN)/python -m pytest
+
+# The simulations of docs/statistics.md at 2,000 repetitions a cell; the gate runs their short form.
+test-statistics: .venv/.test
+	VESTIGE_STATISTICS_TABLE=docs/statistics.md $(BIN)/python -m pytest tests/statistics -m slow
 
 # Peers reuse memory (with the default allocator they page-fault every temporary), and rounds take turns.
 bench: .venv/.bench

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, stdtrit
 
 from vestige.stats.intervals import FEWEST_CLUSTERS_FOR_BOOTSTRAP
 
@@ -60,9 +61,9 @@ def rank_sets(
     A model's best rank is 1 + the number of models shown to be better, its worst n_models - the number shown to be
     worse. "Shown" is by the difference of means over its standard error, against the bootstrap distribution of the
     largest such difference, step by step (max-T, step-down). In contrast to percentiles of bootstrapped ranks, which
-    almost never hold tied models' ranks together, the sets do. Replicates share the data's standard errors, so
-    the level is a little low: in 2,000 simulations each all sets of ten tied models held in 93.5 % at 100 examples
-    and in 93.7 % at 400, at nominal 95 %.
+    almost never hold tied models' ranks together, the sets do. Resamples share the data's standard errors, so the
+    bootstrap's quantile is carried over to Student's t with n_clusters - 1 degrees of freedom: without that, all sets
+    of five tied models held in 91 % of 1,000 simulations at 40 examples, with it in 95 %, at nominal 95 %.
 
     Args:
         values: value of each example, shape (n_models, n_examples). Any real dtype. A model with a NaN is not ranked:
@@ -207,7 +208,8 @@ def _sets(
     better, worse = np.zeros((2, n_models, n_models), dtype=bool)
     critical = np.full(n_models, np.nan)
     if not reason:
-        better, worse, critical = _shown(values, errors, maxima, sign, simultaneous, confidence_level)
+        better, worse, critical = _shown(values, errors, maxima, sign, simultaneous, confidence_level, n_clusters)
+    tails = " with Student's tails" if n_clusters else ""
     return RankSets(
         rank=_ranks(values),
         low=1 + worse.sum(axis=1),
@@ -217,7 +219,7 @@ def _sets(
         simultaneous=simultaneous,
         n_clusters=n_clusters,
         n_resamples=n_resamples,
-        method="" if reason else "studentised differences of pairs, bootstrap max-T, step-down",
+        method="" if reason else f"studentised differences of pairs, bootstrap max-T{tails}, step-down",
         reason=reason,
     )
 
@@ -232,7 +234,13 @@ def _ranks(values: Floats) -> Floats:
 
 
 def _shown(
-    values: Floats, errors: Floats, maxima: Maxima, sign: int, simultaneous: bool, confidence_level: float
+    values: Floats,
+    errors: Floats,
+    maxima: Maxima,
+    sign: int,
+    simultaneous: bool,
+    confidence_level: float,
+    n_clusters: int,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Floats]:
     """Whether row is shown to be better, and worse, than column; and the last critical value of each row's family.
 
@@ -251,10 +259,24 @@ def _shown(
         open_up, open_down = factors * ~better, factors * ~worse
         largest = maxima(open_up, open_down) if sign > 0 else maxima(open_down, open_up)
         largest = largest.max(axis=0, keepdims=True) if simultaneous else largest
-        step = np.broadcast_to(np.quantile(largest, confidence_level, axis=1, method="higher"), values.shape)
+        step = _student(np.quantile(largest, confidence_level, axis=1, method="higher"), n_clusters)
+        step = np.broadcast_to(step, values.shape)
         critical = np.where(np.isfinite(step), step, critical)
         now_better = better | ((t > step[:, None]) & (open_up > 0))
         now_worse = worse | ((-t > step[:, None]) & (open_down > 0))
         if (now_better == better).all() and (now_worse == worse).all():
             return better, worse, critical
         better, worse = now_better, now_worse
+
+
+def _student(quantile: Floats, n_clusters: int) -> Floats:
+    """A quantile of resampled differences as Student's t has it: the data's own standard error is estimated too.
+
+    Resamples of n clusters spread by (n - 1) / n of the variance. Replicates (no clusters) are taken as they are.
+    """
+    if not n_clusters:
+        return quantile
+    wide: Floats = quantile * np.sqrt(n_clusters / max(n_clusters - 1, 1))
+    student = -stdtrit(max(n_clusters - 1, 1), ndtr(-wide))
+    # Beyond 38 standard errors the normal tail is 0 in float64.
+    return np.where(np.isfinite(student), student, wide)
