@@ -3,9 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from vestige.meta.layout import lay_out
 from vestige.meta.oracle import track
+from vestige.metrics.table import ScoreTable
 
 
 def by_metric(table, **arguments):
@@ -101,3 +103,49 @@ def test_a_shift_between_benchmarks_is_not_tracking():
 def test_the_seed_decides_the_draws(make_table, seed):
     table = make_table({"x": 0.5, "y": 0.5})
     assert by_metric(table, seed=seed) == by_metric(table, seed=seed)
+
+
+def test_rho_splits_into_parts_and_names_what_each_benchmark_and_method_brings(unified):
+    from vestige.data.tables import read_table
+
+    table = read_table(
+        unified["table"], better=unified["better"], distance=(unified["distance"],), labels=("dataset", "seed")
+    )
+    layout = lay_out(table, unified["groups"], unified["clusters"])
+    for entry in track(layout, unified["distance"]):
+        assert entry.between_part + entry.within_part == pytest.approx(entry.rho.value)
+        assert len(entry.without_group) == 3 and "mllmu_bench" in entry.without_group
+        assert set(entry.without_method) == {"gradient_ascent", "random_labels", "finetune_retain", "salun"}
+        assert entry.rho.fixed == ("seed",)
+    rho = {entry.metric: entry for entry in track(layout, unified["distance"])}["FA"]
+    keep = np.array(table.labels["method"]) != "salun"
+    expected = spearmanr(layout.scores[keep, 0], -table.columns[unified["distance"]][keep]).statistic
+    assert rho.without_method["salun"] == pytest.approx(expected)
+
+
+def test_on_the_same_examples_metric_and_distance_correlate_by_construction_and_on_others_not():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(40, 60))  # models that do not differ
+    table = ScoreTable(
+        tuple(f"m{i}" for i in range(40)),
+        {"JS": noise.mean(axis=1), "d": noise.mean(axis=1)},
+        {"JS": "lower"},
+        examples={"JS": noise, "d": noise},
+        example_clusters=np.repeat(np.arange(20), 3),
+    )
+    (entry,) = track(lay_out(table), "d")
+    assert entry.rho.value == pytest.approx(1)
+    assert abs(entry.on_other_examples.value) < 0.4
+    assert entry.on_other_examples.low < 0 < entry.on_other_examples.high
+
+
+def test_a_difference_between_models_is_seen_on_other_examples_too():
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(30, 1)) + rng.normal(size=(30, 80))
+    table = ScoreTable(
+        tuple(f"m{i}" for i in range(30)),
+        {"JS": values.mean(axis=1), "d": values.mean(axis=1)},
+        {"JS": "lower"},
+        examples={"JS": values, "d": values},
+    )
+    assert track(lay_out(table), "d")[0].on_other_examples.low > 0.7

@@ -6,7 +6,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from vestige.stats.correlation import between_share, correlation_estimate, within_groups
+from vestige.stats.correlation import (
+    between_and_within,
+    between_share,
+    correlation_estimate,
+    within_estimate,
+    within_groups,
+)
+from vestige.stats.intervals import jackknife_t
 
 
 def interval_reference(x, y, clusters, function):
@@ -139,3 +146,29 @@ def test_the_unit_changes_no_share_of_variance(unit):
 
 def test_an_infinite_value_leaves_the_share_of_variance_undefined():
     assert math.isnan(between_share([1.0, 2.0, math.inf, 3.0], [0, 0, 1, 1]))
+
+
+@given(st.integers(0, 10_000))
+def test_between_and_within_add_up_to_rho(seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 6, (2, 15)).astype(float)
+    groups = rng.integers(0, 4, 15)
+    assume(np.ptp(x) > 0 and np.ptp(y) > 0)
+    rho = stats.spearmanr(x, y).statistic
+    ranks = [stats.rankdata(v) for v in (x, y)]
+    means = [np.array([r[groups == g].mean() for g in groups]) for r in ranks]  # the definition, row by row
+    between = ((means[0] - 8) * (means[1] - 8)).sum() / np.sqrt(np.prod([((r - 8) ** 2).sum() for r in ranks]))
+    assert between_and_within(x, y, groups) == pytest.approx((between, rho - between), abs=1e-12)
+
+
+def test_the_within_interval_leaves_out_clusters():
+    rng = np.random.default_rng(0)
+    groups, clusters = np.repeat(np.arange(4), 10), np.tile(np.arange(10), 4)
+    x = rng.normal(size=40)
+    y = x + rng.normal(size=40) + 5 * groups
+    estimate = within_estimate(x, y, groups, clusters, over="methods", fixed=("dataset",))
+    left_out = [within_groups(x[clusters != c], y[clusters != c], groups[clusters != c]) for c in range(10)]
+    assert (estimate.low, estimate.high) == jackknife_t(estimate.value, np.array(left_out), scale="fisher")
+    assert (estimate.n_clusters, estimate.over, estimate.fixed) == (10, "methods", ("dataset",))
+    assert within_estimate(np.ones(40), y, groups, clusters).reason.startswith("no group has 3 rows")
+    assert within_estimate(x, y, groups, groups > 1).reason == "2 clusters, an interval needs 3"

@@ -44,6 +44,11 @@ class Layout:
     over: str
 
     @property
+    def fixed(self) -> tuple[str, ...]:
+        """The group columns that are not resampled: intervals do not speak for others of their kind."""
+        return tuple(name for name in self.group_columns if name not in self.cluster_columns)
+
+    @property
     def n_rows(self) -> int:
         """Number of models."""
         return len(self.scores)
@@ -105,11 +110,16 @@ def lay_out(table: ScoreTable, groups: Sequence[str] = (), clusters: Sequence[st
 
 def _ids(table: ScoreTable, names: Sequence[str]) -> Ids:
     """Number of the combination of labels of each row."""
-    labels = [_labels(table, name) for name in names]
+    labels = [label_column(table, name) for name in names]
     return _codes(["\0".join(row) for row in zip(*labels, strict=True)] if labels else ["" for _ in table.models])
 
 
-def _labels(table: ScoreTable, name: str) -> tuple[str, ...]:
+def label_column(table: ScoreTable, name: str) -> tuple[str, ...]:
+    """The labels of a column; "model" is the names of the models.
+
+    Raises:
+        ValueError: if there is no such column.
+    """
     if name in table.labels:
         return table.labels[name]
     if name == "model":

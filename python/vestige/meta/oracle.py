@@ -1,13 +1,22 @@
 """Does a metric follow closeness to the retrained model, or only tell one benchmark from another?"""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vestige.meta.layout import Layout
+from vestige.meta.layout import Layout, label_column
 from vestige.meta.results import Tracking, TrackingVerdict
-from vestige.stats.correlation import between_share, correlation_estimate, within_groups
+from vestige.stats.correlation import (
+    Kind,
+    between_and_within,
+    between_share,
+    correlation_estimate,
+    within_estimate,
+    within_groups,
+)
 from vestige.stats.estimate import Estimate
 from vestige.stats.permutation import Relabelling, relabelling_test
 
@@ -38,7 +47,8 @@ def track(
     closeness = -layout.table.columns[distance]
     test = _test(layout, closeness, seed)
     defined = int((~np.isnan(test.p)).sum())
-    return tuple(_one(layout, i, distance, closeness, test, defined, collapsed) for i in range(len(layout.metrics)))
+    columns = range(len(layout.metrics))
+    return tuple(_one(layout, i, distance, closeness, test, defined, collapsed, seed) for i in columns)
 
 
 def _test(layout: Layout, closeness: Floats, seed: int) -> Relabelling:
@@ -55,16 +65,17 @@ def _one(
     test: Relabelling,
     family: int,
     collapsed: NDArray[np.bool_] | None,
+    seed: int,
 ) -> Tracking:
     scores, metric = layout.scores[:, i], layout.metrics[i]
-    clusters = layout.clusters if layout.cluster_columns else None
-    rho = correlation_estimate(scores, closeness, "spearman", clusters, over=layout.over)
+    rho, tau = (correlation(layout, scores, closeness, kind) for kind in ("spearman", "kendall"))
     sign = float(test.statistic[i] - test.centre[i])
+    parts = between_and_within(scores, closeness, _blocks(layout)) if layout.group_columns else (nan, nan)
     return Tracking(
         metric=metric,
         distance=distance,
         rho=rho,
-        tau=correlation_estimate(scores, closeness, "kendall", clusters, over=layout.over),
+        tau=tau,
         rho_within=within_groups(scores, closeness, _blocks(layout)) if layout.group_columns else nan,
         between_share=between_share(scores, _blocks(layout)) if layout.group_columns else nan,
         p=float(test.p[i]),
@@ -75,7 +86,89 @@ def _one(
         verdict=_verdict(rho, sign, float(test.p_adjusted[i])),
         shares_machinery=_shares_machinery(layout, metric, distance),
         without_collapsed=_without(layout, scores, closeness, collapsed),
+        within=_within(layout, scores, closeness) if layout.group_columns else None,
+        between_part=parts[0],
+        within_part=parts[1],
+        without_group=without_each(_group_names(layout), scores, closeness),
+        without_method=without_each(_method_names(layout), scores, closeness),
+        on_other_examples=on_other_examples(layout, metric, distance, seed=seed),
     )
+
+
+def correlation(layout: Layout, x: Floats, y: Floats, kind: Kind = "spearman") -> Estimate:
+    """A rank correlation over all rows with its interval over the layout's clusters."""
+    clusters = layout.clusters if layout.cluster_columns else None
+    return correlation_estimate(x, y, kind, clusters, over=layout.over, fixed=layout.fixed)
+
+
+def _within(layout: Layout, scores: Floats, closeness: Floats) -> Estimate:
+    clusters, blocks = layout.clusters, _blocks(layout)
+    return within_estimate(scores, closeness, blocks, clusters, over=layout.over, fixed=layout.fixed)
+
+
+def without_each(names: Sequence[str], x: Floats, y: Floats) -> dict[str, float]:
+    """Spearman over all rows but those of one name, for each name where there are at least two.
+
+    >>> without_each(["a", "a", "b", "b", "b"], np.arange(5.0), np.array([0.0, 1.0, 4.0, 3.0, 2.0]))["a"]
+    -1.0
+    """
+    labels, distinct = np.array(names), list(dict.fromkeys(names))
+    if len(distinct) < 2:
+        return {}
+    return {name: correlation_estimate(x[labels != name], y[labels != name]).value for name in distinct}
+
+
+def _group_names(layout: Layout) -> list[str]:
+    columns = layout.stratum_columns or layout.group_columns
+    return [" ".join(row) for row in zip(*(label_column(layout.table, name) for name in columns), strict=True)]
+
+
+def _method_names(layout: Layout) -> Sequence[str]:
+    """The method of each row, where rows share one."""
+    methods = layout.table.labels.get("method", layout.table.models)
+    return methods if len(set(methods)) < layout.n_rows else []
+
+
+def on_other_examples(layout: Layout, metric: str, distance: str, *, seed: int = 0) -> Estimate | None:
+    """Rho of a metric on half of the examples with the distance on the other half, both ways round.
+
+    On the same examples the two correlate by construction. Halves are of clusters of examples; both columns are means
+    over examples there.
+
+    Args:
+        layout: the table.
+        metric: a metric with values by example.
+        distance: the distance, likewise.
+        seed: deals the clusters into halves.
+
+    Returns:
+        Mean of both ways round, and of the ends of their intervals over models; None without such values.
+    """
+    table = layout.table
+    if not {metric, distance} <= set(table.examples):
+        return None
+    n_examples = table.examples[metric].shape[1]
+    ids = table.example_clusters if table.example_clusters is not None else np.arange(n_examples)
+    _, codes = np.unique(ids, return_inverse=True)
+    first = (np.random.default_rng(seed).permutation(int(codes.max()) + 1) % 2 == 0)[codes]
+    halves = [_half(layout, metric, distance, rows) for rows in (first, ~first)]
+    ways = [correlation(layout, halves[a][0], -halves[1 - a][1]) for a in (0, 1)]
+    low, high = (float(np.mean([getattr(way, end) for way in ways])) for end in ("low", "high"))
+    value, reason = float(np.mean([way.value for way in ways])), ways[0].reason or ways[1].reason
+    return replace(ways[0], value=value, low=low, high=high, reason=reason)
+
+
+def _half(layout: Layout, metric: str, distance: str, examples: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Oriented means of the metric, and means of the distance, over some examples."""
+    means = {name: _row_means(layout.table.examples[name][:, examples]) for name in (metric, distance)}
+    return replace(layout.table, columns=means).oriented(metric), means[distance]
+
+
+def _row_means(values: Floats) -> Floats:
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=1)
+    means: Floats = np.divide(np.where(defined, values, 0.0).sum(axis=1), n, out=np.full(len(n), nan), where=n > 0)
+    return means
 
 
 def _blocks(layout: Layout) -> NDArray[np.int64]:
@@ -101,5 +194,4 @@ def _without(layout: Layout, scores: Floats, closeness: Floats, collapsed: NDArr
     if collapsed is None:
         return None
     keep = ~collapsed
-    clusters = layout.clusters[keep] if layout.cluster_columns else None
-    return correlation_estimate(scores[keep], closeness[keep], "spearman", clusters, over=layout.over)
+    return correlation(layout, np.where(keep, scores, nan), closeness)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import nan
 from typing import Literal
 
 import numpy as np
@@ -94,6 +95,13 @@ class Tracking:
         verdict: in one word or three.
         shares_machinery: whether part of the correlation is built in.
         without_collapsed: `rho` without collapsed models; None where that is not known.
+        within: `rho_within` with its interval over clusters; None without groups.
+        between_part: the part of `rho` that comes from differences between groups; NaN without groups.
+        within_part: the rest, from within them; the two add up to `rho`.
+        without_group: `rho` over all rows but those of one group, by its name; empty without groups.
+        without_method: the same for one method, where rows share one.
+        on_other_examples: rho of the metric on one half of the examples with the distance on the other half, mean of
+            both ways round; None where there are no values by example of both.
     """
 
     metric: str
@@ -110,6 +118,12 @@ class Tracking:
     verdict: TrackingVerdict
     shares_machinery: bool = False
     without_collapsed: Estimate | None = None
+    within: Estimate | None = None
+    between_part: float = nan
+    within_part: float = nan
+    without_group: Mapping[str, float] = field(default_factory=dict)
+    without_method: Mapping[str, float] = field(default_factory=dict)
+    on_other_examples: Estimate | None = None
 
 
 @dataclass(frozen=True)
