@@ -7,6 +7,7 @@ from scipy import stats
 
 from vestige.meta.layout import lay_out
 from vestige.meta.quality import composite, fold_labels, fold_mean, learn_weights, rank_fisher, rank_scores, weighted
+from vestige.meta.weights import Constraints
 from vestige.metrics.table import ScoreTable
 
 
@@ -160,3 +161,36 @@ def test_folds_that_agree_exactly_have_no_interval_and_say_so():
     estimate = fold_mean(np.full(4, 0.5), n=40, over="folds")
     assert not estimate.has_interval
     assert (estimate.reason, estimate.method) == ("no spread between folds", "")
+
+
+def test_constraints_hold_for_the_weights_of_every_fold_and_are_named():
+    asked = Constraints(least={"noise": 0.3}, most={"good": 0.4})
+    quality = composite(benchmarks({"good": 4.0, "noise": 0.0, "bad": -4.0}), "gap", constraints=asked)
+    for weights in (quality.weights, *quality.weights_by_fold.values()):
+        assert weights["noise"] >= 0.3 - 1e-12
+        assert weights["good"] <= 0.4 + 1e-12
+        assert sum(weights.values()) == pytest.approx(1)
+    assert "at least noise 0.3, at most good 0.4" in quality.recipe
+
+
+def test_a_priority_of_a_metric_multiplies_its_weight():
+    layout = benchmarks({"a": 1.0, "b": 1.0, "c": 0.0})
+    plain, asked = (composite(layout, "gap", constraints=Constraints(metric_priority=p)) for p in ({}, {"c": 3.0}))
+    assert asked.weights["c"] / asked.weights["a"] == pytest.approx(3 * plain.weights["c"] / plain.weights["a"])
+    assert asked.weights["a"] / asked.weights["b"] == pytest.approx(plain.weights["a"] / plain.weights["b"])
+
+
+def test_a_priority_of_a_task_weighs_its_correlations():
+    rng = np.random.default_rng(0)
+    scores, closeness, blocks = rng.normal(size=(16, 3)), rng.normal(size=16), np.arange(16) // 8
+    alone = [learn_weights(scores[blocks == b], closeness[blocks == b], blocks[blocks == b]) for b in (0, 1)]
+    nearly = learn_weights(scores, closeness, blocks, np.array([1e-9, 1.0]))
+    np.testing.assert_allclose(nearly, alone[1], atol=1e-6)
+    np.testing.assert_allclose(
+        learn_weights(scores, closeness, blocks, np.ones(2)), learn_weights(scores, closeness, blocks)
+    )
+
+
+def test_an_unknown_task_is_named_with_the_known_ones():
+    with pytest.raises(ValueError, match="task_priority names d9, but there are d0, d1, d2, d3"):
+        composite(benchmarks({"a": 1.0}), "gap", constraints=Constraints(task_priority={"d9": 2.0}))

@@ -7,6 +7,7 @@ import pytest
 from vestige.data.columns import TableError
 from vestige.meta.reliability import reliability
 from vestige.meta.results import Reliability
+from vestige.meta.weights import Constraints
 from vestige.metrics.table import ScoreTable
 
 PERMUTATION_P = {"FA": 0.833, "RA": 0.750, "MIA": 0.559, "AD": 0.676, "JS": 0.645}
@@ -53,11 +54,11 @@ def test_unifiedunl_takes_under_a_second(unified):
     assert time.process_time() - start < 1
 
 
-def test_a_demo_sized_table_takes_under_two_seconds(make_table):
+def test_a_demo_sized_table_takes_under_four_seconds(make_table):
     table = make_table({f"m{i}": i / 4 for i in range(9)})
     start = time.process_time()
     reliability(table, distance="gap", second_distance="second", clusters=("method",), collapsed=np.arange(39) < 4)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 4  # over half of it integer programs for the best and worst ranks
 
 
 def test_every_part_of_the_result_is_filled(make_table):
@@ -69,6 +70,8 @@ def test_every_part_of_the_result_is_filled(make_table):
     assert result.quality.best_single == "good"
     assert [entry.n_draws for entry in result.robustness] == [30, 30, 30]
     assert result.robustness[0].n_items == 39
+    assert result.stability.n_items == 39
+    assert result.stability.weights == result.quality.weights
     assert result.agreement_pooled is None
     assert result.comparison is None
     assert result.published == {}
@@ -231,3 +234,13 @@ def test_the_family_of_tracking_verdicts_is_wrong_five_percent_of_the_time(make_
         layout = lay_out(make_table(dict.fromkeys("abcdef", 0.0), seed=seed), clusters=("method",))
         wrong += any(entry.verdict in ("tracks", "opposes") for entry in track(layout, "gap", seed=seed))
     assert wrong / 300 <= 0.09
+
+
+def test_constraints_reach_the_composite_and_the_stability(make_table):
+    table = make_table({"a": 2.0, "b": 0.0, "c": 0.5})
+    asked = Constraints(least={"b": 0.4}, most={"a": 0.3})
+    result = reliability(table, distance="gap", clusters=("method",), constraints=asked)
+    assert result.quality.weights["b"] >= 0.4 - 1e-12
+    assert result.stability.weight_limits == {"a": (0, 0.3), "b": (0.4, 1), "c": (0, 1)}
+    without = reliability(table, clusters=("method",), constraints=asked)
+    assert without.stability.weights["a"] <= 0.3 + 1e-12

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from vestige.meta import robustness as module
 from vestige.meta.layout import lay_out
 from vestige.meta.robustness import item_scores, perturbed, robustness
+from vestige.meta.weights import Constraints
 from vestige.metrics.table import ScoreTable
 
 
@@ -48,3 +50,30 @@ def test_the_seed_decides_the_weightings():
     one, again, other = (robustness(layout, weights, seed=seed)[2].tau for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert len(other) == len(one)
+
+
+def test_an_items_scores_are_weighed_by_the_priority_of_their_task():
+    layout = lay_out(table(), ("dataset",))
+    _, plain = item_scores(layout)
+    _, asked = item_scores(layout, Constraints(task_priority={"e": 3.0}))
+    by_task = [item_scores(layout.rows(np.array(layout.table.labels["dataset"]) == task))[1] for task in "de"]
+    np.testing.assert_allclose(plain, (by_task[0] + by_task[1]) / 2)
+    np.testing.assert_allclose(asked, (by_task[0] + 3 * by_task[1]) / 4)
+
+
+def test_flips_are_shares_of_draws_in_which_one_is_above_the_other():
+    rng = np.random.default_rng(0)
+    scores, draws = rng.random((5, 3)), rng.dirichlet(np.ones(3), 30)
+    result = perturbed(tuple("abcde"), scores, np.full(3, 1 / 3), "simplex", n_draws=30, draws=draws)
+    sums = scores @ draws.T
+    np.testing.assert_allclose(result.flips, (sums[:, None] > sums[None]).mean(axis=2))
+
+
+def test_of_many_draws_only_the_first_taus_are_kept_and_the_summary_is_of_all(monkeypatch):
+    scores, weights = np.random.default_rng(0).random((6, 3)), np.full(3, 1 / 3)
+    whole = perturbed(tuple("abcdef"), scores, weights, "simplex", n_draws=500)
+    monkeypatch.setattr(module, "MOST_KEPT_DRAWS", 100)
+    short = perturbed(tuple("abcdef"), scores, weights, "simplex", n_draws=500)
+    np.testing.assert_array_equal(short.tau, whole.tau[:100])
+    assert (short.n_draws, short.tau_mean, short.tau_sd) == (500, whole.tau_mean, whole.tau_sd)
+    assert short.selection_frequency == whole.selection_frequency

@@ -165,3 +165,9 @@ def test_bad_scores_are_named():
         stability(("a", "b"), [[1.0]], {"x": 1.0})
     with pytest.raises(ValueError, match="b has nan in column 0"):
         stability(("a", "b"), [[1.0], [np.nan]], {"x": 1.0})
+
+
+def test_the_solver_prints_nothing(capfd):
+    rng = np.random.default_rng(0)
+    stability([str(i) for i in range(39)], rng.normal(size=(39, 9)) + 0.5 * rng.normal(size=(39, 1)), equal(9))
+    assert capfd.readouterr().out == ""

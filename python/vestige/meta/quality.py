@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vestige.meta.layout import Layout
 from vestige.meta.results import Quality
+from vestige.meta.weights import Constraints, WeightRule, weight_rule
 from vestige.stats.correlation import within_groups
 from vestige.stats.estimate import Estimate
 from vestige.stats.intervals import FEWEST_CLUSTERS, jackknife_problem, jackknife_t
@@ -23,7 +24,7 @@ N_FOLDS = 3
 NO_BEST = "no metric has a defined correlation with closeness on the folds that choose one"
 
 
-def composite(layout: Layout, distance: str, *, seed: int = 0) -> Quality:
+def composite(layout: Layout, distance: str, *, constraints: Constraints | None = None, seed: int = 0) -> Quality:
     """The composite of a table and what it is worth on folds that did not give its weights.
 
     Scores are midranks within blocks (benchmarks, else groups, else all rows); weights are the mean correlations with
@@ -33,6 +34,7 @@ def composite(layout: Layout, distance: str, *, seed: int = 0) -> Quality:
     Args:
         layout: the table with its groups and clusters.
         distance: name of the distance column.
+        constraints: least and largest weights, and what matters more; they hold for the weights of every fold.
         seed: deals the clusters into folds.
 
     Returns:
@@ -44,16 +46,18 @@ def composite(layout: Layout, distance: str, *, seed: int = 0) -> Quality:
     blocks = blocks_of(layout)
     folds, names = fold_labels(layout, seed)
     rank = rank_scores(layout.scores, blocks)
-    weights = learn_weights(layout.scores, closeness, blocks)
-    by_fold = {int(fold): _without_fold(layout.scores, closeness, blocks, folds != fold) for fold in np.unique(folds)}
+    rule = weight_rule(constraints or Constraints(), layout.metrics, block_names(layout))
+    weights = _learnt(layout, closeness, rule)
+    by_fold = {int(fold): _learnt(layout, closeness, rule, folds != fold) for fold in np.unique(folds)}
     equal = np.full(len(weights), 1 / len(weights))
     found = {fold: _best_single(layout.scores, closeness, blocks, folds != fold) for fold in by_fold}
     best = {fold: metric for fold, metric in found.items() if metric is not None}
     judged = _Judge(layout.scores, closeness, blocks, folds, f"folds ({names})")
     return Quality(
         recipe=(
-            f"midranks within {_block_names(layout)}; weights max(0, mean Spearman with closeness) shrunk halfway to "
-            f"equal; judged on {len(by_fold)} held-out folds ({names}), each ranked alone, averaged on the Fisher scale"
+            f"midranks within {_block_words(layout)}; weights max(0, mean Spearman with closeness) shrunk halfway to "
+            f"equal{_constraint_words(constraints)}; judged on {len(by_fold)} held-out folds ({names}), each ranked "
+            f"alone, averaged on the Fisher scale"
         ),
         weights=_named(layout, weights),
         weights_by_fold={fold_name(layout, folds, fold): _named(layout, w) for fold, w in by_fold.items()},
@@ -70,13 +74,39 @@ def composite(layout: Layout, distance: str, *, seed: int = 0) -> Quality:
     )
 
 
+def equal_weights(layout: Layout, constraints: Constraints | None = None) -> dict[str, float]:
+    """Equal weights of the metrics, as far as the constraints allow."""
+    rule = weight_rule(constraints or Constraints(), layout.metrics, block_names(layout))
+    return _named(layout, rule.applied(np.full(len(layout.metrics), 1 / len(layout.metrics))))
+
+
 def blocks_of(layout: Layout) -> Ids:
     """Rows that are ranked together: the stratum, else the group, else all."""
     return layout.strata if layout.stratum_columns else layout.groups
 
 
-def _block_names(layout: Layout) -> str:
+def block_names(layout: Layout) -> tuple[str, ...]:
+    """Name of each block by its number: its labels; empty for the one block of a table without any."""
+    blocks, columns = blocks_of(layout), layout.stratum_columns or layout.group_columns
+    first = [int(np.flatnonzero(blocks == block)[0]) for block in np.unique(blocks)]
+    return tuple(" ".join(layout.label(name)[row] for name in columns) for row in first)
+
+
+def _block_words(layout: Layout) -> str:
     return " and ".join(layout.stratum_columns or layout.group_columns) or "the table"
+
+
+def _constraint_words(constraints: Constraints | None) -> str:
+    """What the user asked of the weights, as part of the recipe."""
+    asked = constraints or Constraints()
+    parts = (
+        ("at least", asked.least),
+        ("at most", asked.most),
+        ("priority of metrics", asked.metric_priority),
+        ("priority of tasks", asked.task_priority),
+    )
+    words = [f"{what} {name} {value:g}" for what, named in parts for name, value in named.items()]
+    return f", then {', '.join(words)}" if words else ""
 
 
 def fold_labels(layout: Layout, seed: int) -> tuple[Ids, str]:
@@ -116,14 +146,16 @@ def rank_scores(scores: Floats, blocks: Ids) -> Floats:
     return ranked
 
 
-def learn_weights(scores: Floats, closeness: Floats, blocks: Ids) -> Floats:
+def learn_weights(scores: Floats, closeness: Floats, blocks: Ids, factors: Floats | None = None) -> Floats:
     """Mean Spearman with closeness within blocks, negative or undefined ones 0, shrunk halfway to equal weights.
+
+    `factors` weigh the blocks in the mean, one for each block number; without them all count the same.
 
     >>> x = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]])
     >>> learn_weights(x, np.array([1.0, 2.0, 3.0]), np.zeros(3, dtype=np.int64)).tolist()
     [0.75, 0.25]
     """
-    rho = np.nan_to_num([within_groups(column, closeness, blocks) for column in scores.T], nan=0.0)
+    rho = np.nan_to_num([_mean_rho(column, closeness, blocks, factors) for column in scores.T], nan=0.0)
     positive = np.maximum(rho, 0.0)
     equal = np.full(len(rho), 1 / len(rho))
     learnt = positive / positive.sum() if positive.sum() > 0 else equal
@@ -131,8 +163,21 @@ def learn_weights(scores: Floats, closeness: Floats, blocks: Ids) -> Floats:
     return weights
 
 
-def _without_fold(scores: Floats, closeness: Floats, blocks: Ids, kept: NDArray[np.bool_]) -> Floats:
-    return learn_weights(scores[kept], closeness[kept], blocks[kept])
+def _mean_rho(x: Floats, closeness: Floats, blocks: Ids, factors: Floats | None) -> float:
+    if factors is None:
+        return within_groups(x, closeness, blocks)
+    present = np.unique(blocks)
+    rows = [blocks == block for block in present]
+    rho = np.array([within_groups(x[row], closeness[row], blocks[row]) for row in rows])
+    defined = ~np.isnan(rho)
+    return float(np.average(rho[defined], weights=factors[present[defined]])) if defined.any() else nan
+
+
+def _learnt(layout: Layout, closeness: Floats, rule: WeightRule, kept: NDArray[np.bool_] | None = None) -> Floats:
+    """Weights from the kept rows under the user's constraints."""
+    rows = np.ones(layout.n_rows, dtype=bool) if kept is None else kept
+    learnt = learn_weights(layout.scores[rows], closeness[rows], blocks_of(layout)[rows], rule.task_factors)
+    return rule.applied(learnt)
 
 
 def _best_single(scores: Floats, closeness: Floats, blocks: Ids, kept: NDArray[np.bool_]) -> int | None:

@@ -15,12 +15,17 @@ from vestige.meta.agreement import agreement
 from vestige.meta.diagnostics import Evidence, diagnose, worst_first
 from vestige.meta.layout import Layout, lay_out
 from vestige.meta.oracle import track
-from vestige.meta.quality import composite
+from vestige.meta.quality import composite, equal_weights
 from vestige.meta.results import Agreement, Finding, Reliability
-from vestige.meta.robustness import robustness
+from vestige.meta.robustness import item_scores, robustness
+from vestige.meta.stability import Stability, stability
+from vestige.meta.weights import Constraints
 from vestige.metrics.table import ScoreTable
 
 Convention = Literal["default", "published"]
+
+# Every pair of items is compared in every metric: seconds at this number.
+MOST_RANKED_ITEMS = 1_000
 
 
 def reliability(
@@ -35,6 +40,7 @@ def reliability(
     convention: Convention = "default",
     collapsed: ArrayLike | None = None,
     n_retrained: int | None = None,
+    constraints: Constraints | None = None,
     n_draws: int = 100,
     seed: int = 0,
 ) -> Reliability:
@@ -51,7 +57,8 @@ def reliability(
         convention: "default", or "published" for the analysis of arXiv 2605.02206 as released.
         collapsed: which rows are collapsed models, shape (n_models,), bool; None where that is not known.
         n_retrained: number of retrained models behind the distance; None where that is not known.
-        n_draws: weightings drawn for each perturbation law.
+        constraints: least and largest weights of the composite, and which metrics and tasks matter more.
+        n_draws: weightings drawn for each perturbation law, 100 to 10^7.
         seed: decides every draw.
 
     Returns:
@@ -75,7 +82,9 @@ def reliability(
     flags = _flags(collapsed, layout)
     if convention == "published":
         published.check(layout, distance)
-    result = _default(layout, distance, second_distance, others, flags, n_retrained, convention, n_draws, seed)
+    result = _default(
+        layout, distance, second_distance, others, flags, n_retrained, convention, constraints, n_draws, seed
+    )
     return published.as_published(result, layout, others, seed=seed) if convention == "published" else result
 
 
@@ -140,14 +149,15 @@ def _default(
     collapsed: NDArray[np.bool_] | None,
     n_retrained: int | None,
     convention: Convention,
+    constraints: Constraints | None,
     n_draws: int,
     seed: int,
 ) -> Reliability:
     within = agreement(layout, seed=seed)
     tracking = track(layout, distance, collapsed=collapsed, seed=seed) if distance else ()
     second = track(layout, second_distance, collapsed=collapsed, seed=seed) if second_distance else ()
-    quality = composite(layout, distance, seed=seed) if distance else None
-    weights = quality.weights if quality else dict.fromkeys(layout.metrics, 1 / len(layout.metrics))
+    quality = composite(layout, distance, constraints=constraints, seed=seed) if distance else None
+    weights = quality.weights if quality else equal_weights(layout, constraints)
     comparison = agreement(others, seed=seed) if others else None
     printed = convention == "published"
     evidence = Evidence(layout, within, (*tracking, *second), quality, collapsed, n_retrained, by_row_order=printed)
@@ -163,7 +173,7 @@ def _default(
         tracking=tracking,
         second_tracking=second,
         quality=quality,
-        robustness=robustness(layout, weights, n_draws=n_draws, seed=seed),
+        robustness=robustness(layout, weights, constraints=constraints, n_draws=n_draws, seed=seed),
         comparison=comparison,
         published={},
         findings=worst_first([*diagnose(evidence), *_findings_of_comparison(others, comparison)]),
@@ -171,7 +181,17 @@ def _default(
         agreement_rank_normalised=(
             agreement(layout, pooling="rank-normalised", seed=seed) if layout.group_columns else None
         ),
+        stability=_stability(layout, weights, constraints, seed),
     )
+
+
+def _stability(
+    layout: Layout, weights: Mapping[str, float], constraints: Constraints | None, seed: int
+) -> Stability | None:
+    items, scores = item_scores(layout, constraints)
+    if len(items) > MOST_RANKED_ITEMS:
+        return None
+    return stability(items, scores, weights, constraints=constraints, seed=seed)
 
 
 def _findings_of_comparison(others: Layout | None, comparison: Agreement | None) -> list[Finding]:
@@ -195,6 +215,10 @@ def _missing(
         sentences.append("No second distance: a metric that follows this one may follow its peculiarities.")
     if collapsed is None:
         sentences.append("Collapsed models are not marked: how much they alone make of the figures is unknown.")
+    if len(set(layout.table.models)) > MOST_RANKED_ITEMS:
+        sentences.append(
+            f"More than {MOST_RANKED_ITEMS} models: which of them keep their order under every weighting is left out."
+        )
     if not layout.cluster_columns:
         sentences.append("No clusters were named: every row counts as independent, which makes intervals too narrow.")
     return tuple(sentences)

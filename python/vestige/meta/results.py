@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vestige.meta.stability import Stability
 from vestige.stats.estimate import Estimate
 
 Severity = Literal["artefact", "warning", "note"]
@@ -162,10 +163,13 @@ class Robustness:
         n_draws: number of weightings.
         n_items: number of ranked items; with few of them tau takes few values.
         items: their names.
-        tau: tau-b of each drawn ranking with the one by the composite's weights, shape (n_draws,).
+        tau: tau-b of each drawn ranking with the one by the composite's weights, shape (n_draws,); of the first
+            100,000 draws where there are more.
         tau_mean: mean over draws.
         tau_sd: standard deviation over draws (population); a spread over weightings, not an uncertainty.
         selection_frequency: item to the share of draws in which it came first.
+        flips: share of draws in which the row's item is above the column's, shape (n_items, n_items), tied ones
+            above neither; shape (0, 0) above 60 items.
     """
 
     law: str
@@ -176,6 +180,7 @@ class Robustness:
     tau_mean: float
     tau_sd: float
     selection_frequency: Mapping[str, float]
+    flips: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
 
 
 @dataclass(frozen=True)
@@ -200,6 +205,7 @@ class Reliability:
         findings: what a reader must know, worst first.
         missing: one sentence for each analysis that the table does not allow.
         agreement_rank_normalised: agreement of ranks within groups, all rows at once, where there are groups.
+        stability: what no choice of weights can change about the ranking; None for very many models.
     """
 
     convention: str
@@ -219,3 +225,4 @@ class Reliability:
     findings: tuple[Finding, ...]
     missing: tuple[str, ...]
     agreement_rank_normalised: Agreement | None = None
+    stability: Stability | None = None

@@ -1,8 +1,13 @@
 """What of a ranking no choice of weights can change: dominance, best and worst ranks, weights that keep the winner."""
 
-from collections.abc import Mapping, Sequence
+import ctypes
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import nan
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +24,9 @@ ROUNDING = 1e-12
 SOLVER_TOLERANCE = 1e-6
 # Above this, the integer programs of all items take minutes.
 MOST_EXACT_ITEMS = 60
-# Branch-and-bound nodes of one item's program: a limit in seconds would make the answer depend on the machine.
-MOST_NODES = 2_000
+# Branch-and-bound nodes of all programs of a table, about 25 ms each: a limit in seconds would make the answer depend
+# on the machine. Tables of 40 to 60 items and 5 to 12 metrics took 90 to 340 in all.
+MOST_NODES = 600
 # Weightings tried before an integer program is: most ranks are reached at one of them.
 N_TRIED = 2_000
 
@@ -160,9 +166,10 @@ def _fewest_above(table: Floats, beaten: Flags, limits: Limits, seed: int) -> tu
     exact = reached == certain
     fewest = np.where(exact, reached, certain)
     if len(table) <= MOST_EXACT_ITEMS:
+        n_nodes = MOST_NODES
         for i in np.flatnonzero(~exact):
-            more, exact[i] = _fewest_undecided(table[i] - table[~beaten[i]], limits)
-            fewest[i] = certain[i] + more
+            more, exact[i], used = _fewest_undecided(table[i] - table[~beaten[i]], limits, n_nodes)
+            fewest[i], n_nodes = certain[i] + more, n_nodes - used
     return fewest.astype(np.int64), exact
 
 
@@ -186,27 +193,51 @@ def _tried(limits: Limits, n_items: int, seed: int) -> Floats:
     return kept
 
 
-def _fewest_undecided(leads: Floats, limits: Limits) -> tuple[int, bool]:
-    """The fewest rows of `leads` whose weighted sum must be negative, and whether that is the optimum or a bound."""
+def _fewest_undecided(leads: Floats, limits: Limits, n_nodes: int) -> tuple[int, bool, int]:
+    """The fewest rows of `leads` whose weighted sum must be negative, whether that is no mere bound, and nodes used."""
     from scipy.optimize import Bounds, LinearConstraint, milp
 
+    if n_nodes <= 0:
+        return 0, False, 0
     deepest = least_sum(leads, *limits)
     leads, deepest = leads[deepest < -ROUNDING], deepest[deepest < -ROUNDING]
     (n_others, n_metrics), (lower, upper) = leads.shape, limits
     # A switch of 1 lifts its constraint just enough for every weighting.
     switched = np.hstack([leads, np.diag(-deepest)])
     whole = np.r_[np.zeros(n_metrics), np.ones(n_others)]
-    found = milp(
-        whole,
-        constraints=[LinearConstraint(switched, 0, np.inf), LinearConstraint(1 - whole, 1, 1)],
-        integrality=whole,
-        bounds=Bounds(np.r_[lower, np.zeros(n_others)], np.r_[upper, np.ones(n_others)]),
-        options={"node_limit": MOST_NODES},
-    )
+    with _solver_kept_quiet():
+        found = milp(
+            whole,
+            constraints=[LinearConstraint(switched, 0, np.inf), LinearConstraint(1 - whole, 1, 1)],
+            integrality=whole,
+            bounds=Bounds(np.r_[lower, np.zeros(n_others)], np.r_[upper, np.ones(n_others)]),
+            options={"node_limit": n_nodes},
+        )
+    used = max(1, int(found.mip_node_count or 0))
     if found.success:
-        return round(found.fun), True
+        return round(found.fun), True, used
     bound = found.mip_dual_bound
-    return (0 if bound is None else max(0, int(np.ceil(bound - SOLVER_TOLERANCE)))), False
+    return (0 if bound is None else max(0, int(np.ceil(bound - SOLVER_TOLERANCE)))), False, used
+
+
+@contextmanager
+def _solver_kept_quiet() -> Iterator[None]:
+    """HiGHS (1.12) prints a line for its developers to C's standard output, whatever `disp` says."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # closed: nothing can be printed to it
+        yield
+        return
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            yield
+        finally:
+            if os.name == "posix":
+                ctypes.CDLL(None).fflush(None)  # else the line waits in C's buffer until all is over
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def _winner(table: Floats, weights: Floats) -> int | None:
@@ -262,6 +293,6 @@ def _method(exact: Flags) -> str:
     if not exact.all():
         how = (
             f"ranks are reached by some weighting for {exact.sum()} of {len(exact)} items, bounds for the others "
-            f"(integer programs for up to {MOST_EXACT_ITEMS} items, {MOST_NODES} nodes each; else dominance)"
+            f"(integer programs for up to {MOST_EXACT_ITEMS} items, {MOST_NODES} nodes in all; else dominance)"
         )
     return f"dominance in every metric; {how}; weight ranges by linear programs"

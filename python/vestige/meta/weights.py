@@ -27,6 +27,44 @@ class Constraints:
     task_priority: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class WeightRule:
+    """Constraints resolved for the metrics and tasks of one table.
+
+    Attributes:
+        lower: smallest weight of each metric, shape (n_metrics,).
+        upper: largest weight of each metric, same shape.
+        metric_factors: factor on the weight of each metric, same shape.
+        task_factors: factor of each task in averages over tasks, shape (n_tasks,).
+    """
+
+    lower: Floats
+    upper: Floats
+    metric_factors: Floats
+    task_factors: Floats
+
+    def applied(self, weights: Floats) -> Floats:
+        """Weights with the factors of their metrics, within the limits."""
+        return within_limits(weights * self.metric_factors, self.lower, self.upper)
+
+
+def weight_rule(constraints: Constraints, metrics: Sequence[str], tasks: Sequence[str]) -> WeightRule:
+    """The constraints by position, after their names and limits were checked.
+
+    Raises:
+        ValueError: if a metric or task is unknown, a factor is not above 0, or no weighting satisfies the limits.
+
+    >>> rule = weight_rule(Constraints(metric_priority={"RA": 3.0}), ("FA", "RA"), ("d",))
+    >>> rule.applied(np.array([0.5, 0.5])).tolist()
+    [0.25, 0.75]
+    """
+    return WeightRule(
+        *weight_limits(constraints, metrics),
+        priorities(constraints.metric_priority, metrics, "metric_priority"),
+        priorities(constraints.task_priority, tasks, "task_priority"),
+    )
+
+
 def weight_limits(constraints: Constraints, metrics: Sequence[str]) -> tuple[Floats, Floats]:
     """Smallest and largest weight of each metric, as far as the constraints alone say.
 
