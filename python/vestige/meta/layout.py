@@ -71,14 +71,6 @@ class Layout:
         np.add.at(count, cell.ravel(), defined)
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0), pairs[0]
 
-    def label(self, name: str) -> tuple[str, ...]:
-        """The labels of a column, one a row; "model" is the names of the models.
-
-        Raises:
-            ValueError: if there is no such column.
-        """
-        return _labels(self.table, name)
-
     def rows(self, keep: NDArray[np.bool_]) -> "Layout":
         """The layout of the rows where `keep` is true."""
         return lay_out(self.table.rows(keep), self.group_columns, self.cluster_columns)

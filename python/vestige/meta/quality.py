@@ -8,7 +8,7 @@ from math import isnan, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from vestige.meta.layout import Layout
+from vestige.meta.layout import Layout, label_column
 from vestige.meta.results import Quality
 from vestige.meta.weights import Constraints, WeightRule, weight_rule
 from vestige.stats.correlation import within_groups
@@ -89,7 +89,7 @@ def block_names(layout: Layout) -> tuple[str, ...]:
     """Name of each block by its number: its labels; empty for the one block of a table without any."""
     blocks, columns = blocks_of(layout), layout.stratum_columns or layout.group_columns
     first = [int(np.flatnonzero(blocks == block)[0]) for block in np.unique(blocks)]
-    return tuple(" ".join(layout.label(name)[row] for name in columns) for row in first)
+    return tuple(" ".join(label_column(layout.table, name)[row] for name in columns) for row in first)
 
 
 def _block_words(layout: Layout) -> str:
