@@ -21,8 +21,8 @@ def n_runs(repetitions):
 
 @pytest.fixture
 def n_agreements(repetitions):
-    """Runs of a cell that each permute the columns 200 times: an eighth."""
-    return repetitions // 8
+    """Runs of a cell that each permute and resample the columns 900 times: a twentieth."""
+    return repetitions // 20
 
 
 def made(columns, closeness, labels=None):
