@@ -14,8 +14,9 @@ from vestige.meta import published
 from vestige.meta.agreement import agreement
 from vestige.meta.diagnostics import Evidence, diagnose, worst_first
 from vestige.meta.layout import Layout, lay_out
+from vestige.meta.model_ranks import ModelRanks, ranks_of_composite, ranks_of_metrics
 from vestige.meta.oracle import track
-from vestige.meta.quality import composite, equal_weights
+from vestige.meta.quality import blocks_of, composite, equal_weights, rank_scores, weighted
 from vestige.meta.results import Agreement, Finding, Reliability
 from vestige.meta.robustness import item_scores, robustness
 from vestige.meta.stability import Stability, stability
@@ -182,7 +183,14 @@ def _default(
             agreement(layout, pooling="rank-normalised", seed=seed) if layout.group_columns else None
         ),
         stability=_stability(layout, weights, constraints, seed),
+        ranks=_ranks(layout, weights, seed),
     )
+
+
+def _ranks(layout: Layout, weights: Mapping[str, float], seed: int) -> tuple[ModelRanks, ...]:
+    composed = weighted(rank_scores(layout.scores, blocks_of(layout)), np.array(list(weights.values())))
+    whole = ranks_of_composite(layout, composed, seed=seed)
+    return (*(() if whole is None else (whole,)), *ranks_of_metrics(layout, seed=seed))
 
 
 def _stability(
@@ -218,6 +226,11 @@ def _missing(
     if len(set(layout.table.models)) > MOST_RANKED_ITEMS:
         sentences.append(
             f"More than {MOST_RANKED_ITEMS} models: which of them keep their order under every weighting is left out."
+        )
+    if len(set(layout.table.models)) == layout.n_rows and not layout.table.examples:
+        sentences.append(
+            "Every model has one row and no values by example: nothing can be resampled, so which ranks are open is "
+            "unknown."
         )
     if not layout.cluster_columns:
         sentences.append("No clusters were named: every row counts as independent, which makes intervals too narrow.")

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vestige.meta.model_ranks import ModelRanks
 from vestige.meta.stability import Stability
 from vestige.stats.estimate import Estimate
 
@@ -205,6 +206,8 @@ class Reliability:
         findings: what a reader must know, worst first.
         missing: one sentence for each analysis that the table does not allow.
         agreement_rank_normalised: agreement of ranks within groups, all rows at once, where there are groups.
+        ranks: confidence sets for the ranks of the models, by each metric with values by example and by the composite
+            where models stand in several rows; empty where nothing can be resampled.
         stability: what no choice of weights can change about the ranking; None for very many models.
     """
 
@@ -225,4 +228,5 @@ class Reliability:
     findings: tuple[Finding, ...]
     missing: tuple[str, ...]
     agreement_rank_normalised: Agreement | None = None
+    ranks: tuple[ModelRanks, ...] = ()
     stability: Stability | None = None
