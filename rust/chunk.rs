@@ -24,12 +24,14 @@ pub(crate) struct Tile<'a, F> {
     first_row: usize,
     /// Short rows, a chunk for each class.
     staged: Vec<[F; LANES]>,
+    /// A class of a long row that is read as `-inf`.
+    hidden: Option<usize>,
 }
 
 impl<'a, F: Float> Tile<'a, F> {
     pub(crate) fn new(table: Table<'a>) -> Self {
         let n_staged = if is_short(&table) { table.n_classes() } else { 0 };
-        Self { table, first_row: 0, staged: vec![[F::ZERO; LANES]; n_staged] }
+        Self { table, first_row: 0, staged: vec![[F::ZERO; LANES]; n_staged], hidden: None }
     }
 
     /// Goes to these rows; lanes without one repeat the last.
@@ -41,14 +43,27 @@ impl<'a, F: Float> Tile<'a, F> {
             let line = &mut line[..self.table.n_classes()];
             for lane in 0..LANES {
                 let row = (rows.start + lane).min(rows.end - 1);
-                let values = F::borrow(&self.table, row).unwrap_or_else(|| {
+                let values = if let Some(values) = F::borrow(&self.table, row) {
+                    values
+                } else {
                     F::read(&self.table, row, 0, line);
                     &*line
-                });
+                };
                 for (chunk, value) in self.staged.iter_mut().zip(values) {
                     chunk[lane] = *value;
                 }
             }
+        }
+    }
+
+    /// Makes a class of each of the rows that it has just gone to `-inf`.
+    pub(crate) fn hide(&mut self, classes: &[i64]) {
+        if self.is_short() {
+            for (lane, class) in classes.iter().enumerate() {
+                self.staged[*class as usize][lane] = F::NEG_INFINITY;
+            }
+        } else {
+            self.hidden = Some(classes[0] as usize);
         }
     }
 
@@ -71,15 +86,19 @@ impl<'a, F: Float> Tile<'a, F> {
             return &self.staged[chunks];
         }
         let (start, end) = (chunks.start * LANES, chunks.end * LANES);
-        if end <= self.table.n_classes() {
-            if let Some(row) = F::borrow(&self.table, self.first_row) {
-                return row[start..end].as_chunks::<LANES>().0;
-            }
-            F::read(&self.table, self.first_row, start, &mut buffer.as_flattened_mut()[..end - start]);
-        } else {
-            let (values, rest) = buffer.as_flattened_mut().split_at_mut(self.table.n_classes() - start);
-            F::read(&self.table, self.first_row, start, values);
-            rest[..end - self.table.n_classes()].fill(padding);
+        let hidden = self.hidden.filter(|class| (start..end).contains(class));
+        if end <= self.table.n_classes()
+            && hidden.is_none()
+            && let Some(row) = F::borrow(&self.table, self.first_row)
+        {
+            return row[start..end].as_chunks::<LANES>().0;
+        }
+        let n_values = end.min(self.table.n_classes()) - start;
+        let (values, rest) = buffer.as_flattened_mut()[..end - start].split_at_mut(n_values);
+        F::read(&self.table, self.first_row, start, values);
+        rest.fill(padding);
+        if let Some(class) = hidden {
+            values[class - start] = F::NEG_INFINITY;
         }
         &buffer[..chunks.len()]
     }
@@ -113,17 +132,19 @@ pub(crate) fn is_divisible(table: &Table<'_>) -> bool {
     table.n_classes() > SEGMENT * LANES
 }
 
-/// What `f` makes of each segment of a row of so many chunks, in order: on all threads if `shared`.
-pub(crate) fn segments<R: Send>(n_chunks: usize, shared: bool, f: impl Fn(Range<usize>) -> R + Send + Sync) -> Vec<R> {
+/// What `f` makes of a row of so many chunks: of each segment, on all threads if `shared`, merged in order.
+#[inline(always)]
+pub(crate) fn merged<R: Send>(
+    n_chunks: usize,
+    shared: bool,
+    f: impl Fn(Range<usize>) -> R + Send + Sync,
+    merge: impl Fn(&mut R, &R),
+) -> R {
     if n_chunks <= SEGMENT {
-        return vec![f(0..n_chunks)];
+        return f(0..n_chunks);
     }
     let segments = threads::blocks(n_chunks, SEGMENT);
-    threads::map(segments.len(), if shared { usize::MAX } else { 0 }, |i| f(segments[i].clone()))
-}
-
-/// All parts merged in order; there is one at least.
-pub(crate) fn merged<R>(parts: Vec<R>, merge: impl Fn(&mut R, &R)) -> R {
+    let parts = threads::map(segments.len(), if shared { usize::MAX } else { 0 }, |i| f(segments[i].clone()));
     let mut parts = parts.into_iter();
     let mut whole = parts.next().expect("a row has a segment");
     parts.for_each(|part| merge(&mut whole, &part));

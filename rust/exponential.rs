@@ -1,6 +1,6 @@
 //! The exponential function of sixteen `f32` at once.
 
-use std::f32::consts::LOG2_E;
+use std::f32::consts::{LN_2, LOG2_E};
 
 use crate::simd::Singles;
 
@@ -16,6 +16,24 @@ pub(crate) const LOWEST: f32 = -87.0;
 
 /// Coefficients of `e^r` for `r` within half of `ln 2` (largest relative error 1e-8 but for rounding), from the highest down.
 const POWER: [f32; 7] = [1.384_346_6e-3, 8.374_317e-3, 4.166_801_3e-2, 1.666_643e-1, 4.999_999_4e-1, 1.0, 1.0];
+
+/// The same with fewer (largest relative error 1e-7).
+const SHORT_POWER: [f32; 6] = [8.290_306e-3, 4.189_798_2e-2, 1.666_763_7e-1, 4.999_915e-1, 9.999_997e-1, 1.0];
+
+/// `e^x` for `x` from [`LOWEST`] to 88, exactly 1 at 0, NaN of NaN.
+///
+/// Shorter than [`exp`], for sums that have a 1: far from 0, where one part of `ln 2` is not enough, they need few digits.
+#[inline(always)]
+pub(crate) fn short_exp<V: Singles>(x: V) -> V {
+    let power = x.mul_add(V::splat(LOG2_E), V::splat(ROUND));
+    let n = power.sub(V::splat(ROUND));
+    let r = n.neg_mul_add(V::splat(LN_2), x);
+    let mut sum = V::splat(SHORT_POWER[0]);
+    for coefficient in &SHORT_POWER[1..] {
+        sum = sum.mul_add(r, V::splat(*coefficient));
+    }
+    sum.times_two_to(n, power)
+}
 
 /// `e^x` for `x <= 88`, exactly 0 below [`LOWEST`], NaN of NaN. Relative error below 2e-7.
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::chunk::{self, BLOCK, Tile};
+use crate::chunk::{self, Buffer, Tile};
 use crate::exponential::exp;
 use crate::math;
 use crate::simd::{self, Kernel, LANES, Level, Singles};
@@ -35,7 +35,8 @@ impl LogSums {
     /// The logarithm of each lane's row. NaN if it holds NaN or infinity, `-inf` if all its numbers are.
     pub(crate) fn logs<F: Float>(&self, tile: &Tile<'_, F>) -> [f64; LANES] {
         if tile.is_short() {
-            return std::array::from_fn(|lane| self.reference[lane] + self.sum[lane].ln());
+            let logs = math::logs(&self.sum);
+            return std::array::from_fn(|lane| self.reference[lane] + logs[lane]);
         }
         [self.reference[0] + chunk::total(&self.sum).ln(); LANES]
     }
@@ -44,27 +45,28 @@ impl LogSums {
 /// `ln Σ exp` of each lane's row; threads share it if `shared`, to the same result.
 pub(crate) fn log_sums<'t, F: Float>(tile: &'t Tile<'t, F>, shared: bool) -> [f64; LANES]
 where
-    Sum<'t, F>: Kernel<Output = LogSums>,
+    for<'b> Sum<'t, 'b, F>: Kernel<Output = LogSums>,
 {
-    let parts = chunk::segments(tile.n_chunks(), shared, |chunks| simd::widest(Sum { tile, chunks }));
-    chunk::merged(parts, LogSums::merge).logs(tile)
+    let sum = |chunks| F::with_buffers(|[buffer, _]| simd::widest(Sum { tile, chunks, buffer }));
+    chunk::merged(tile.n_chunks(), shared, sum, LogSums::merge).logs(tile)
 }
 
 /// Exponentials of these chunks, summed.
-pub(crate) struct Sum<'a, F> {
+pub(crate) struct Sum<'a, 'b, F> {
     tile: &'a Tile<'a, F>,
     chunks: Range<usize>,
+    buffer: &'b mut Buffer<F>,
 }
 
-impl Kernel for Sum<'_, f32> {
+impl Kernel for Sum<'_, '_, f32> {
     type Output = LogSums;
 
     #[inline(always)]
     fn run<L: Level>(self) -> LogSums {
-        let (mut buffer, mut sums) = ([[0.0; LANES]; BLOCK], LogSums::EMPTY);
+        let (buffer, mut sums) = (self.buffer, LogSums::EMPTY);
         let mut reference = Reference::<L::Singles>::unset();
         for chunks in chunk::blocks(self.chunks) {
-            let block = self.tile.block(chunks, f32::NEG_INFINITY, &mut buffer);
+            let block = self.tile.block(chunks, f32::NEG_INFINITY, buffer);
             if reference.is_unset() {
                 reference.raise(largest(block), self.tile.is_short());
             }
@@ -160,14 +162,14 @@ pub(crate) fn lower(sums: &mut [f64; LANES], raised: &[f64; LANES]) {
     }
 }
 
-impl Kernel for Sum<'_, f64> {
+impl Kernel for Sum<'_, '_, f64> {
     type Output = LogSums;
 
     #[inline(always)]
     fn run<L: Level>(self) -> LogSums {
-        let (mut buffer, mut sums) = ([[0.0; LANES]; BLOCK], LogSums::EMPTY);
+        let (buffer, mut sums) = (self.buffer, LogSums::EMPTY);
         for chunks in chunk::blocks(self.chunks.clone()) {
-            for chunk in self.tile.block(chunks, f64::NEG_INFINITY, &mut buffer) {
+            for chunk in self.tile.block(chunks, f64::NEG_INFINITY, buffer) {
                 for lane in 0..LANES {
                     let (x, top) = (chunk[lane], sums.reference[lane]);
                     sums.reference[lane] = if x > top { x } else { top };
@@ -176,7 +178,7 @@ impl Kernel for Sum<'_, f64> {
         }
         sums.reference = self.tile.largest_of_row(&sums.reference);
         for chunks in chunk::blocks(self.chunks) {
-            for chunk in self.tile.block(chunks, f64::NEG_INFINITY, &mut buffer) {
+            for chunk in self.tile.block(chunks, f64::NEG_INFINITY, buffer) {
                 for lane in 0..LANES {
                     sums.sum[lane] += math::exp::<L>(chunk[lane] - sums.reference[lane]);
                 }

@@ -5,7 +5,7 @@
 
 use std::f64::consts::LOG2_E;
 
-use crate::simd::{Level, mul_add};
+use crate::simd::{self, Kernel, Level, mul_add};
 
 /// Natural logarithm of 2 in two parts; the first has 20 trailing zero bits, so whole multiples of it are exact.
 const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
@@ -85,6 +85,26 @@ pub(crate) fn ln<L: Level>(x: f64) -> f64 {
     if x == 0.0 { f64::NEG_INFINITY } else { value }
 }
 
+/// [`ln`] of each.
+pub(crate) fn logs<const N: usize>(x: &[f64; N]) -> [f64; N] {
+    simd::widest(Logs(x))
+}
+
+struct Logs<'a, const N: usize>(&'a [f64; N]);
+
+impl<const N: usize> Kernel for Logs<'_, N> {
+    type Output = [f64; N];
+
+    #[inline(always)]
+    fn run<L: Level>(self) -> [f64; N] {
+        let mut logs = *self.0;
+        for log in &mut logs {
+            *log = ln::<L>(*log);
+        }
+        logs
+    }
+}
+
 /// `ln(1 + x)` for `x` within [-1/2, 0].
 #[inline(always)]
 pub(crate) fn ln_1p<L: Level>(x: f64) -> f64 {
@@ -106,7 +126,6 @@ fn ln_of_power_times<L: Level>(k: f64, f: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{self, Kernel};
 
     fn assert_close(ours: f64, expected: f64, x: f64) {
         let error = (ours - expected).abs();

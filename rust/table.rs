@@ -1,8 +1,11 @@
 //! Tables of any number format, read as `f32` or `f64`: the one place where formats are told apart.
 
+use std::cell::RefCell;
+
 use half::{bf16, f16};
 
-use crate::simd;
+use crate::chunk::{BLOCK, Buffer};
+use crate::simd::{self, LANES};
 use crate::{Error, Real, Rows};
 
 /// A borrowed table of one of the four number formats.
@@ -93,6 +96,9 @@ pub(crate) trait Float: Copy + Send + Sync {
     /// A row that holds such numbers already.
     fn borrow<'a>(table: &Table<'a>, row: usize) -> Option<&'a [Self]>;
 
+    /// Runs `f` with two blocks of this thread's own, of which it must not expect anything.
+    fn with_buffers<R>(f: impl FnOnce(&mut [Buffer<Self>; 2]) -> R) -> R;
+
     /// The elements of a row from `start` on, as many as `out` holds.
     fn read(table: &Table<'_>, row: usize, start: usize, out: &mut [Self]);
 }
@@ -104,6 +110,13 @@ impl Float for f32 {
     #[inline(always)]
     fn borrow<'a>(table: &Table<'a>, row: usize) -> Option<&'a [Self]> {
         if let Table::Single(rows) = table { Some(rows.row(row)) } else { None }
+    }
+
+    fn with_buffers<R>(f: impl FnOnce(&mut [Buffer<Self>; 2]) -> R) -> R {
+        thread_local! {
+            static BUFFERS: RefCell<Box<[Buffer<f32>; 2]>> = RefCell::new(Box::new([[[0.0; LANES]; BLOCK]; 2]));
+        }
+        BUFFERS.with_borrow_mut(|buffers| f(buffers))
     }
 
     #[inline(always)]
@@ -124,6 +137,13 @@ impl Float for f64 {
     #[inline(always)]
     fn borrow<'a>(table: &Table<'a>, row: usize) -> Option<&'a [Self]> {
         if let Table::Double(rows) = table { Some(rows.row(row)) } else { None }
+    }
+
+    fn with_buffers<R>(f: impl FnOnce(&mut [Buffer<Self>; 2]) -> R) -> R {
+        thread_local! {
+            static BUFFERS: RefCell<Box<[Buffer<f64>; 2]>> = RefCell::new(Box::new([[[0.0; LANES]; BLOCK]; 2]));
+        }
+        BUFFERS.with_borrow_mut(|buffers| f(buffers))
     }
 
     #[inline(always)]

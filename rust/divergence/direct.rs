@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
-use crate::chunk::{self, BLOCK, Tile};
+use crate::chunk::{self, Buffer, Tile};
 use crate::distribution::Space;
-use crate::exponential::{exp, exp_and_zeros};
+use crate::exponential::{LOWEST, short_exp};
 use crate::logsumexp::{LogSums, Reference, largest, lower};
+use crate::math::logs;
 use crate::simd::{self, Kernel, LANES, Level, Singles};
+use crate::table::Float;
 
 /// The divergence of each lane's row, and what says whether it can be believed.
 pub(super) struct Direct {
@@ -21,11 +23,13 @@ pub(super) struct Direct {
 
 impl Direct {
     pub(super) fn new(p: &Tile<'_, f32>, q: &Tile<'_, f32>, space: Space, shared: bool) -> Self {
-        let parts = chunk::segments(p.n_chunks(), shared, |chunks| match space {
-            Space::Logits => simd::widest(Pass::<true> { p, q, chunks }),
-            _ => simd::widest(Pass::<false> { p, q, chunks }),
-        });
-        chunk::merged(parts, Sums::merge).divergences(p, q, space)
+        let pass = |chunks| {
+            f32::with_buffers(|buffers| match space {
+                Space::Logits => simd::widest(Pass::<true> { p, q, chunks, buffers }),
+                _ => simd::widest(Pass::<false> { p, q, chunks, buffers }),
+            })
+        };
+        chunk::merged(p.n_chunks(), shared, pass, Sums::merge).divergences(p, q, space)
     }
 }
 
@@ -59,20 +63,15 @@ impl Sums {
         let (total, total_q, ratio) = (p.over_row(&self.p.sum), q.over_row(&self.q.sum), p.over_row(&self.ratio));
         let top = p.largest_of_row(&self.top);
         let mut result = Direct { kl: ratio, log_sums: [[0.0; LANES]; 2], total, top };
-        let n_rows = if p.is_short() { LANES } else { 1 };
-        for lane in 0..n_rows {
+        for lane in 0..LANES {
             result.total[lane] += 0.0 * total_q[lane];
-            if space == Space::Logits {
-                let logs = [total[lane].ln(), total_q[lane].ln()];
-                result.kl[lane] = ratio[lane] / total[lane] - (logs[0] - logs[1]);
-                result.log_sums[0][lane] = self.p.reference[lane] + logs[0];
-                result.log_sums[1][lane] = self.q.reference[lane] + logs[1];
-            }
         }
-        if n_rows == 1 {
-            let Direct { kl, log_sums: [p_log, q_log], total, .. } = &mut result;
-            for lanes in [kl, p_log, q_log, total] {
-                *lanes = [lanes[0]; LANES];
+        if space == Space::Logits {
+            let logs = [&total, &total_q].map(|sums| if p.is_short() { logs(sums) } else { [sums[0].ln(); LANES] });
+            for lane in 0..LANES {
+                result.kl[lane] = ratio[lane] / total[lane] - (logs[0][lane] - logs[1][lane]);
+                result.log_sums[0][lane] = self.p.reference[lane] + logs[0][lane];
+                result.log_sums[1][lane] = self.q.reference[lane] + logs[1][lane];
             }
         }
         result
@@ -93,6 +92,7 @@ struct Pass<'a, const LOGITS: bool> {
     p: &'a Tile<'a, f32>,
     q: &'a Tile<'a, f32>,
     chunks: Range<usize>,
+    buffers: &'a mut [Buffer<f32>; 2],
 }
 
 impl<const LOGITS: bool> Kernel for Pass<'_, LOGITS> {
@@ -100,14 +100,14 @@ impl<const LOGITS: bool> Kernel for Pass<'_, LOGITS> {
 
     #[inline(always)]
     fn run<L: Level>(self) -> Sums {
-        let (mut p_buffer, mut q_buffer) = ([[0.0; LANES]; BLOCK], [[0.0; LANES]; BLOCK]);
+        let [p_buffer, q_buffer] = self.buffers;
         let mut sums = Sums { p: LogSums::EMPTY, q: LogSums::EMPTY, ratio: [0.0; LANES], top: [f64::MIN; LANES] };
         let (mut top, unset) = (L::Singles::splat(f32::MIN), Reference::<L::Singles>::unset());
         let (mut p_reference, mut q_reference) =
             if LOGITS { (unset, unset) } else { (Reference::zero(), Reference::zero()) };
         for chunks in chunk::blocks(self.chunks) {
-            let p = self.p.block(chunks.clone(), f32::NEG_INFINITY, &mut p_buffer);
-            let q = self.q.block(chunks, f32::NEG_INFINITY, &mut q_buffer);
+            let p = self.p.block(chunks.clone(), f32::NEG_INFINITY, p_buffer);
+            let q = self.q.block(chunks, f32::NEG_INFINITY, q_buffer);
             if LOGITS && p_reference.is_unset() {
                 sums.raise(&mut p_reference, &mut q_reference, largest(p), largest(q), self.p.is_short());
             }
@@ -165,11 +165,16 @@ impl<V: Singles> BlockSums<V> {
             sums.p_top = x.maximum(sums.p_top);
             sums.q_top = y.maximum(sums.q_top);
             let (x, y) = if LOGITS { (x.sub(p_reference), y.sub(q_reference)) } else { (x, y) };
-            let (prob, zeros) = exp_and_zeros(x);
+            let zeros = x.below(V::splat(LOWEST));
+            let prob = short_exp(x).zero_where(zeros);
             sums.p = sums.p.add(prob);
             sums.ratio = prob.mul_add(x.sub(y).zero_where(zeros), sums.ratio);
             // Without a use for the probability of `q`, only whether it is one: NaN where `y` is.
-            sums.q = sums.q.add(if LOGITS { exp(y) } else { y.zero_where(y.equals(y)) });
+            sums.q = sums.q.add(if LOGITS {
+                short_exp(y).zero_where(y.below(V::splat(LOWEST)))
+            } else {
+                y.zero_where(y.equals(y))
+            });
         }
         sums
     }

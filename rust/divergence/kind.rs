@@ -1,7 +1,10 @@
 //! Which divergences there are, and the sums that they take.
 
+use crate::Error;
+use crate::chunk::{self, Tile};
 use crate::error::unknown;
-use crate::{Error, simd::LANES};
+use crate::simd::LANES;
+use crate::table::Float;
 
 /// A divergence, or an entropy that one is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -141,13 +144,13 @@ impl Sums {
         }
     }
 
-    /// Sums of lanes as the sums of each lane's row.
-    pub(super) fn over_rows<F: crate::table::Float>(&self, tile: &crate::chunk::Tile<'_, F>) -> Self {
-        Self { terms: self.terms.each_ref().map(|sums| tile.over_row(sums)), top: tile.largest_of_row(&self.top) }
-    }
-
-    pub(super) fn of_row(&self, lane: usize) -> RowSums {
-        RowSums { terms: self.terms.each_ref().map(|sums| sums[lane]), top: self.top[lane] }
+    /// Sums of those terms over the row of a lane.
+    pub(super) fn of_row<F: Float>(&self, tile: &Tile<'_, F>, lane: usize, terms: Terms) -> RowSums {
+        if tile.is_short() {
+            return RowSums { terms: self.terms.each_ref().map(|sums| sums[lane]), top: self.top[lane] };
+        }
+        let total = |i: usize| if terms.0 >> i & 1 == 1 { chunk::total(&self.terms[i]) } else { 0.0 };
+        RowSums { terms: std::array::from_fn(total), top: tile.largest_of_row(&self.top)[0] }
     }
 }
 

@@ -137,7 +137,7 @@ impl<'a> Narrow<'a> {
         let mut doubts = [false; LANES];
         for lane in 0..rows.len() {
             let undefined = shifts.is_some_and(|shifts| !(shifts[0][lane] + shifts[1][lane]).is_finite());
-            doubts[lane] = append_row(problem, &sums.of_row(lane), undefined, values);
+            doubts[lane] = append_row(problem, &sums.of_row(&self.p, lane, self.terms), undefined, values);
         }
         doubts
     }
@@ -166,7 +166,7 @@ impl<'a> Narrow<'a> {
                 }
                 self.sums(problem, (problem.space == Space::Logits).then_some(&shifts))
             });
-            doubts[lane] = append_row(problem, &sums.of_row(lane), false, values);
+            doubts[lane] = append_row(problem, &sums.of_row(&self.p, lane, self.terms), false, values);
         }
         doubts
     }
@@ -174,7 +174,7 @@ impl<'a> Narrow<'a> {
     fn sums(&self, problem: &Problem<'a>, shifts: Option<&[[f64; LANES]; 2]>) -> Sums {
         let (p, q, terms) = (&self.p, &self.q, self.terms);
         let pass = |chunks| narrow::with_scratch(|scratch| simd::widest(Pass { p, q, chunks, shifts, terms, scratch }));
-        chunk::merged(chunk::segments(p.n_chunks(), problem.shared, pass), Sums::merge).over_rows(p)
+        chunk::merged(p.n_chunks(), problem.shared, pass, Sums::merge)
     }
 }
 
@@ -221,10 +221,9 @@ impl<'a> Wide<'a> {
         self.p.go_to(rows);
         self.q.go_to(rows);
         let checked = self.checked(problem);
-        let sums = checked.sums.over_rows(&self.p);
         let extremes = checked.extremes.each_ref().map(|extremes| self.p.largest_of_row(extremes));
         for (lane, row) in rows.clone().enumerate().filter(|(lane, _)| wanted(*lane)) {
-            let sums = sums.of_row(lane);
+            let sums = checked.sums.of_row(&self.p, lane, self.terms);
             let totals = sums.totals();
             if (totals[0] + totals[1]).is_nan() {
                 values.extend(problem.kinds.iter().map(|_| f64::NAN));
@@ -251,6 +250,6 @@ impl<'a> Wide<'a> {
                 simd::widest(wide::Pass { p, q, chunks, space, shifts, terms, order, scratch })
             })
         };
-        chunk::merged(chunk::segments(p.n_chunks(), problem.shared, pass), wide::Checked::merge)
+        chunk::merged(p.n_chunks(), problem.shared, pass, wide::Checked::merge)
     }
 }

@@ -1,13 +1,7 @@
 //! Logit margins: how far the labelled class is above all others together.
 
-use std::ops::Range;
-
-use crate::math::exp;
-use crate::simd::{self, Kernel, Level};
-use crate::{Error, Real, Rows, threads};
-
-/// Terms of a sum that are added side by side.
-const LANES: usize = 8;
+use crate::likelihood::{logit_of, logsumexp_without};
+use crate::{Error, Table};
 
 /// `z_y - ln(sum over the others of e^z)` of each row, which is the log-odds of its label.
 ///
@@ -15,7 +9,8 @@ const LANES: usize = 8;
 ///
 /// # Errors
 /// [`Error::LengthMismatch`] if there is not one label a row; [`Error::LabelOutOfRange`] for the first that is no class.
-pub fn logit_margins<T: Real>(logits: Rows<T>, labels: &[i64]) -> Result<Vec<f64>, Error> {
+pub fn logit_margins<'a>(logits: impl Into<Table<'a>>, labels: &[i64]) -> Result<Vec<f64>, Error> {
+    let logits = logits.into();
     let (n_rows, n_classes) = (logits.n_rows(), logits.n_classes());
     if labels.len() != n_rows {
         return Err(Error::LengthMismatch { left: n_rows, right: labels.len() });
@@ -23,91 +18,17 @@ pub fn logit_margins<T: Real>(logits: Rows<T>, labels: &[i64]) -> Result<Vec<f64
     if let Some(row) = labels.iter().position(|label| !(0..n_classes as i64).contains(label)) {
         return Err(Error::LabelOutOfRange { row, label: labels[row], n_classes });
     }
-    threads::map_rows((n_rows, n_classes), 2, |rows| Ok(simd::widest(Margins { logits, labels, rows })))
-}
-
-struct Margins<'a, T> {
-    logits: Rows<'a, T>,
-    labels: &'a [i64],
-    rows: Range<usize>,
-}
-
-impl<T: Real> Kernel for Margins<'_, T> {
-    type Output = Vec<f64>;
-
-    #[inline(always)]
-    fn run<L: Level>(self) -> Vec<f64> {
-        let mut margins = Vec::with_capacity(self.rows.len());
-        for row in self.rows {
-            let (logits, label) = (self.logits.row(row), self.labels[row] as usize);
-            let others = [&logits[..label], &logits[label + 1..]];
-            let largest = largest(others[0]).max(largest(others[1]));
-            // Without any other class, or with an infinite logit, the largest is the sum.
-            let log_sum = if largest.is_finite() {
-                let sum = exponentials::<T, L>(others[0], largest) + exponentials::<T, L>(others[1], largest);
-                largest + sum.ln()
-            } else {
-                largest
-            };
-            let is_nan = others.iter().any(|others| has_nan(others));
-            margins.push(if is_nan { f64::NAN } else { logits[label].widen() - log_sum });
-        }
-        margins
+    let mut margins = logsumexp_without(logits, labels);
+    for (row, margin) in margins.iter_mut().enumerate() {
+        *margin = logit_of(&logits, row, labels[row] as usize) - *margin;
     }
-}
-
-#[inline(always)]
-fn largest<T: Real>(row: &[T]) -> f64 {
-    let mut lanes = [f64::NEG_INFINITY; LANES];
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            let z = chunk[lane].widen();
-            lanes[lane] = if z > lanes[lane] { z } else { lanes[lane] };
-        }
-    }
-    let mut largest = f64::NEG_INFINITY;
-    for z in lanes {
-        largest = largest.max(z);
-    }
-    for z in rest {
-        largest = largest.max(z.widen());
-    }
-    largest
-}
-
-#[inline(always)]
-fn has_nan<T: Real>(row: &[T]) -> bool {
-    let mut sum = 0.0;
-    for z in row {
-        sum += 0.0 * z.widen().clamp(-1.0, 1.0); // only a NaN is left of a product with 0
-    }
-    f64::is_nan(sum)
-}
-
-/// Sum of `e^(z - reference)`, lane by lane and then from the first lane to the last.
-#[inline(always)]
-fn exponentials<T: Real, L: Level>(row: &[T], reference: f64) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            lanes[lane] += exp::<L>(chunk[lane].widen() - reference);
-        }
-    }
-    let mut sum = 0.0;
-    for lane in lanes {
-        sum += lane;
-    }
-    for z in rest {
-        sum += exp::<L>(z.widen() - reference);
-    }
-    sum
+    Ok(margins)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rows;
 
     #[test]
     fn rows_without_any_other_class_are_infinite() {
@@ -115,5 +36,16 @@ mod tests {
         assert_eq!(logit_margins(rows, &[0]).unwrap(), [f64::INFINITY]);
         assert_eq!(logit_margins(rows, &[1]).unwrap(), [f64::NEG_INFINITY]);
         assert!(logit_margins(rows, &[2]).is_err() && logit_margins(rows, &[0, 1]).is_err());
+    }
+
+    #[test]
+    fn the_label_is_left_out_wherever_it_stands_in_a_long_row() {
+        let values = (0..3000).map(|i| (i % 7) as f32).collect::<Vec<_>>();
+        for label in [0, 511, 512, 2999] {
+            let others = values.iter().enumerate().filter(|(class, _)| *class != label);
+            let expected = f64::from(values[label]) - others.map(|(_, z)| f64::from(*z).exp()).sum::<f64>().ln();
+            let margin = logit_margins(Rows::new(&values[..], 1, 3000, 3000).unwrap(), &[label as i64]).unwrap()[0];
+            assert!((margin - expected).abs() < 1e-6, "{margin} is not {expected}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use crate::error::unknown;
 use crate::{Error, Real, Table};
 pub use entropy::entropy;
-use moments::{RowSums, Targets, row_sums};
+use moments::{RowSums, Targets, row_sums, row_sums_without};
 
 /// Token id that marks a row without a target, as in PyTorch's losses.
 pub const IGNORED_TOKEN: i64 = -100;
@@ -68,6 +68,12 @@ pub fn logsumexp(logits: Table<'_>) -> Vec<f64> {
     row_sums::<1>(logits, None).iter().enumerate().map(|(row, sums)| row_logsumexp(&logits, row, sums)).collect()
 }
 
+/// The same of each row without one of its classes, which must be there.
+pub(crate) fn logsumexp_without(logits: Table<'_>, classes: &[i64]) -> Vec<f64> {
+    let sums = row_sums_without(logits, classes);
+    sums.iter().enumerate().map(|(row, sums)| row_logsumexp(&logits, row, sums)).collect()
+}
+
 fn row_logsumexp(logits: &Table<'_>, row: usize, sums: &RowSums) -> f64 {
     if sums.largest.is_finite() {
         sums.largest + sums.log_sum
@@ -116,7 +122,7 @@ fn target_logits(logits: &Table<'_>, tokens: &[i64]) -> Result<Vec<f64>, Error> 
         return Err(Error::LengthMismatch { left: n_rows, right: tokens.len() });
     }
     let target = |(row, token): (usize, &i64)| match usize::try_from(*token) {
-        Ok(class) if class < n_classes => Ok(at(logits, row, class)),
+        Ok(class) if class < n_classes => Ok(logit_of(logits, row, class)),
         _ if *token == IGNORED_TOKEN => Ok(f64::NAN),
         _ => Err(Error::TokenOutOfRange { row, token: *token, n_classes }),
     };
@@ -168,7 +174,8 @@ macro_rules! with_rows {
     };
 }
 
-fn at(table: &Table<'_>, row: usize, class: usize) -> f64 {
+/// One logit.
+pub(crate) fn logit_of(table: &Table<'_>, row: usize, class: usize) -> f64 {
     with_rows!(table, rows => rows.row(row)[class].widen())
 }
 

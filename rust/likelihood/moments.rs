@@ -8,7 +8,7 @@ use crate::simd::{self, Kernel, LANES, Level};
 use crate::table::Table;
 use crate::{math, threads};
 
-use super::terms::Terms;
+use super::terms::{BlockSums, Terms};
 
 /// What one row adds up to, in units of the exponential of its largest value.
 #[derive(Debug, Clone, Copy)]
@@ -57,18 +57,27 @@ pub(super) struct Targets<'a> {
     pub(super) places: bool,
 }
 
+/// The rest of a row of which one class is left out.
+pub(super) fn row_sums_without(table: Table<'_>, classes: &[i64]) -> Vec<RowSums> {
+    rows::<1>(table, None, Some(classes))
+}
+
 /// [`RowSums`] of each row, only the first of its sums if `N` is 1, all if it is 3.
 pub(super) fn row_sums<const N: usize>(table: Table<'_>, targets: Option<Targets<'_>>) -> Vec<RowSums> {
+    rows::<N>(table, targets, None)
+}
+
+fn rows<const N: usize>(table: Table<'_>, targets: Option<Targets<'_>>, hidden: Option<&[i64]>) -> Vec<RowSums> {
     let (shape, n_chunks) = ((table.n_rows(), table.n_classes()), table.n_classes().div_ceil(LANES));
     if n_chunks <= SEGMENT {
-        return threads::map_rows(shape, 1, |rows| Ok(part::<N>(Part { table, rows, chunks: None, targets })))
+        return threads::map_rows(shape, 1, |rows| Ok(part::<N>(Part { table, rows, chunks: None, targets, hidden })))
             .expect("it has no way to fail");
     }
     let segments = threads::blocks(n_chunks, SEGMENT);
     let parts = threads::map(shape.0 * segments.len(), shape.0 * shape.1, |i| {
         let row = i / segments.len();
         let chunks = Some(segments[i % segments.len()].clone());
-        part::<N>(Part { table, rows: row..row + 1, chunks, targets })[0]
+        part::<N>(Part { table, rows: row..row + 1, chunks, targets, hidden })[0]
     });
     let whole = |parts: &[RowSums]| parts[1..].iter().fold(parts[0], |row, part| row.merge(*part));
     parts.chunks(segments.len()).map(whole).collect()
@@ -88,6 +97,8 @@ struct Part<'a> {
     rows: Range<usize>,
     chunks: Option<Range<usize>>,
     targets: Option<Targets<'a>>,
+    /// A class of each row of the table, which is passed over.
+    hidden: Option<&'a [i64]>,
 }
 
 struct Pass<'a, F, const N: usize>(Part<'a>, PhantomData<F>);
@@ -97,7 +108,7 @@ impl<F: Terms, const N: usize> Kernel for Pass<'_, F, N> {
 
     #[inline(always)]
     fn run<L: Level>(self) -> Self::Output {
-        let Part { table, rows, chunks, targets } = self.0;
+        let Part { table, rows, chunks, targets, hidden } = self.0;
         let (mut tile, mut buffer) = (Tile::<F>::new(table), [[F::ZERO; LANES]; BLOCK]);
         let chunks = chunks.unwrap_or(0..tile.n_chunks());
         let (n_rows, mut sums) = (chunk::rows_of_tile(&table), Vec::with_capacity(rows.len()));
@@ -109,6 +120,9 @@ impl<F: Terms, const N: usize> Kernel for Pass<'_, F, N> {
                 continue;
             }
             tile.go_to(&rows);
+            if let Some(hidden) = hidden {
+                tile.hide(&hidden[rows.clone()]);
+            }
             let targets = targets.filter(|targets| targets.places).map(|targets| lanes_of(targets.logits));
             let state = pass::<F, L, N>(&tile, chunks.clone(), targets, &mut buffer);
             state.append::<F, L>(&tile, rows.len(), &mut sums);
@@ -129,11 +143,23 @@ fn pass<F: Terms, L: Level, const N: usize>(
     targets: Option<[F; LANES]>,
     buffer: &mut Buffer<F>,
 ) -> State<N> {
-    let mut state = State::new();
+    let (mut state, mut seen) = (State::new(), None);
     for chunks in chunk::blocks(chunks) {
         let block = tile.block(chunks, F::NEG_INFINITY, buffer);
-        state.raise::<L>(&F::largest::<L>(block, tile.is_short()));
-        F::add::<L, N>(block, &state.finite_reference(), &mut state.sums);
+        let mut sums = match seen {
+            None => BlockSums { sums: [F::lanes::<L>(&[0.0; LANES]); N], top: F::largest::<L>(block) },
+            Some((_, reference)) => F::sums::<L, N>(block, reference),
+        };
+        // Sums by a reference that turns out too low may have overflowed: they are taken again.
+        if seen.is_none_or(|(highest, _)| F::is_exceeded::<L>(highest, sums.top)) {
+            state.raise::<L, F>(sums.top, tile.is_short());
+            let reference = F::lanes::<L>(&state.finite_reference());
+            seen = Some((F::lanes::<L>(&state.reference), reference));
+            sums = F::sums::<L, N>(block, reference);
+        }
+        for i in 0..N {
+            F::add_to::<L>(sums.sums[i], &mut state.sums[i]);
+        }
         if let Some(targets) = &targets {
             F::count::<L>(block, targets, &mut state.above, &mut state.equal);
         }
@@ -158,7 +184,11 @@ impl<const N: usize> State<N> {
 
     /// Goes to the larger reference where there is one. All lanes alike, so that none waits for another.
     #[inline(always)]
-    fn raise<L: Level>(&mut self, largest: &[f64; LANES]) {
+    fn raise<L: Level, F: Terms>(&mut self, top: F::Lanes<L>, by_lane: bool) {
+        let mut largest = F::widened::<L>(top);
+        if !by_lane {
+            spread(&mut largest);
+        }
         let (mut is_higher, mut is_first) = (false, true);
         for lane in 0..LANES {
             is_higher |= largest[lane] > self.reference[lane];
@@ -167,18 +197,19 @@ impl<const N: usize> State<N> {
         if !is_higher {
             return;
         }
-        let (mut shift, mut factor) = ([0.0; LANES], [0.0; LANES]);
+        if is_first {
+            self.reference = largest; // nothing but zeros or NaN has been added up yet
+            return;
+        }
+        let (mut shift, mut factor) = ([0.0; LANES], [1.0; LANES]);
         for lane in 0..LANES {
             let is_higher = largest[lane] > self.reference[lane];
             let higher = if is_higher { largest[lane] } else { self.reference[lane] };
-            shift[lane] = if is_higher { self.reference[lane] - higher } else { 0.0 };
-            factor[lane] = if is_higher { 0.0 } else { 1.0 };
+            shift[lane] = if is_higher { self.reference[lane] - higher } else { 0.0 }; // not of infinities
             self.reference[lane] = higher;
         }
-        if !is_first {
-            for lane in 0..LANES {
-                factor[lane] = math::exp::<L>(shift[lane]);
-            }
+        for lane in 0..LANES {
+            factor[lane] = math::exp::<L>(shift[lane]);
         }
         for lane in 0..LANES {
             shift[lane] = if factor[lane] == 0.0 { 0.0 } else { shift[lane] };
@@ -239,4 +270,15 @@ impl<const N: usize> State<N> {
         let (above, equal) = (chunk::total(&self.above) as usize, chunk::total(&self.equal) as usize);
         RowSums { largest: self.reference[0], sums, log_sum: math::ln::<L>(sums[0]), above, equal }
     }
+}
+
+/// The largest of all lanes in each.
+#[inline(always)]
+fn spread(lanes: &mut [f64; LANES]) {
+    for width in [8, 4, 2, 1] {
+        for lane in 0..width {
+            lanes[lane] = if lanes[lane + width] > lanes[lane] { lanes[lane + width] } else { lanes[lane] };
+        }
+    }
+    *lanes = [lanes[0]; LANES];
 }

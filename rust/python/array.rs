@@ -5,7 +5,10 @@ use std::ops::Deref;
 use half::slice::HalfBitsSliceExt;
 use half::{bf16, f16};
 use numpy::ndarray::ArrayView2;
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{
+    IntoPyArray, PyArray1, PyArrayDescrMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArray,
+    PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -24,11 +27,23 @@ pub(super) fn counts(py: Python<'_>, counts: Vec<u64>) -> Counts<'_> {
 pub(super) type Vector<'py, T> = PyReadonlyArray1<'py, T>;
 
 /// A table of one of the four number formats; the two of 16 bits come as their bits.
-#[derive(FromPyObject)]
 pub(super) enum FloatTable<'py> {
     Float32(Table2<'py, f32>),
     Float64(Table2<'py, f64>),
     Bits(Table2<'py, u16>),
+}
+
+// By hand: a derived one tries each format in turn, and the errors of those that fail take longer than a small call.
+impl<'py> FromPyObject<'_, 'py> for FloatTable<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match object.cast::<PyUntypedArray>()?.dtype().itemsize() {
+            4 => object.extract().map(Self::Float32),
+            8 => object.extract().map(Self::Float64),
+            _ => object.extract().map(Self::Bits),
+        }
+    }
 }
 
 /// A table that kernels are told of if it is in a mapped file, for as long as it lives.
@@ -85,23 +100,6 @@ impl FloatTable<'_> {
         })
     }
 }
-
-/// Runs `body` with each table as [`Rows`] of its number format; `dtype` says what 16 bits are.
-macro_rules! with_rows {
-    ($dtype:expr, $($table:ident),+ => $body:expr) => {
-        match ($(&$table,)+) {
-            ($(FloatTable::Float32($table),)+) => { $(let $table = array::rows(&$table.as_array())?;)+ $body }
-            ($(FloatTable::Float64($table),)+) => { $(let $table = array::rows(&$table.as_array())?;)+ $body }
-            ($(FloatTable::Bits($table),)+) if $dtype == "bfloat16" => {
-                $(let $table = array::bfloat16_rows(&$table.as_array())?;)+ $body
-            }
-            ($(FloatTable::Bits($table),)+) => { $(let $table = array::float16_rows(&$table.as_array())?;)+ $body }
-            #[allow(unreachable_patterns)] // one table alone always has one format
-            _ => Err(array::mixed_formats()),
-        }
-    };
-}
-pub(super) use with_rows;
 
 /// A vector of one of the two number formats that need no conversion.
 #[derive(FromPyObject)]

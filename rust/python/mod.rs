@@ -29,9 +29,7 @@ mod _rust {
     use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
     use pyo3::prelude::*;
 
-    use super::array::{
-        self, Counts, FloatTable, FloatVector, Floats, Vector, counts, flat, slice, with_rows, with_values,
-    };
+    use super::array::{self, Counts, FloatTable, FloatVector, Floats, Vector, counts, flat, slice, with_values};
     #[pymodule_export]
     use super::permutation::{label_permutation_test, sign_flip_test, within_group_permutation_test};
     #[pymodule_export]
@@ -347,12 +345,9 @@ mod _rust {
         labels: Vector<'py, i64>,
         dtype: &str,
     ) -> PyResult<Floats<'py>> {
-        let labels = slice(&labels)?;
-        let margins = with_rows!(dtype, logits => {
-            let n = logits.n_rows() * logits.n_classes();
-            Ok::<_, PyErr>(release(py, n, || ensemble::logit_margins(logits, labels))?)
-        })?;
-        Ok(margins.into_pyarray(py))
+        let (logits, labels) = (logits.table(dtype)?, slice(&labels)?);
+        let n = logits.n_rows() * logits.n_classes();
+        Ok(release(py, n, || ensemble::logit_margins(logits, labels))?.into_pyarray(py))
     }
 
     #[pyfunction]

@@ -74,14 +74,14 @@ def test_margins_match_their_definition(seed, n_rows, n_classes, spread):
     np.testing.assert_allclose(logit_margins(log_probs, labels), expected, rtol=1e-10, atol=1e-10)
 
 
-def test_margins_of_other_formats_are_those_of_the_same_numbers():
-    tensor = torch.randn(50, 37, generator=torch.Generator().manual_seed(0))
-    labels = np.arange(50) % 37
-    for dtype in (torch.float32, torch.float16, torch.bfloat16):
-        rows = tensor.to(dtype)
-        np.testing.assert_allclose(
-            logit_margins(rows, labels), margins_reference(rows.double().numpy(), labels), rtol=1e-12, atol=1e-12
-        )
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("n_classes", [2, 37, 64, 65, 700, 3001])
+def test_margins_of_other_formats_are_those_of_the_same_numbers(n_classes, dtype):
+    rows = 5 * torch.randn(50, n_classes, generator=torch.Generator().manual_seed(0)).to(dtype)
+    labels = np.arange(50) * 613 % n_classes
+    rows[np.arange(25), labels[:25]] += 30  # sure of the label: nothing of it must get into the sum of the others
+    expected = margins_reference(rows.double().numpy(), labels)
+    np.testing.assert_allclose(logit_margins(rows, labels), expected, rtol=1e-7, atol=1e-6)
 
 
 def test_margins_at_the_edges():
