@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+# What needs no conversion: numbers of the machine's own byte order.
+_NATIVE = {np.dtype(np.float64): "float64", np.dtype(np.float32): "float32"}
+
 
 class Table(NamedTuple):
     """Rows of numbers: 16-bit formats come as their bits, and `dtype` says which they are."""
@@ -22,6 +25,10 @@ class Table(NamedTuple):
 
 def table(x: ArrayLike, name: str) -> Table:
     """Rows of classes as float64, float32, float16 or bfloat16, without a copy where that is possible."""
+    if type(x) is np.ndarray and x.ndim == 2 and x.size and x.flags.c_contiguous and x.flags.aligned:
+        name_of_dtype = _NATIVE.get(x.dtype)  # what follows would find the same out in twenty times as long
+        if name_of_dtype is not None:
+            return Table(x, name_of_dtype, False)
     values, dtype = _floats(to_numpy(x, name), name)
     if values.ndim not in (1, 2):
         raise ValueError(
@@ -39,8 +46,8 @@ def table_pair(p: ArrayLike, q: ArrayLike) -> tuple[Table, Table]:
         raise TypeError(
             f"`p` and `q` must have one dtype, but have {first.dtype} and {second.dtype}; convert one of them"
         )
-    shapes = [t.values.shape[t.is_one_row :] for t in (first, second)]
-    if shapes[0] != shapes[1]:
+    if first.values.shape != second.values.shape or first.is_one_row != second.is_one_row:
+        shapes = [t.values.shape[t.is_one_row :] for t in (first, second)]
         raise ValueError(f"`p` and `q` must have one shape, but have {shapes[0]} and {shapes[1]}")
     return first, second
 
