@@ -20,15 +20,14 @@ def mean_by_example(token_values: ArrayLike, offsets: ArrayLike) -> NDArray[np.f
         offsets: where each example's tokens begin, and the end of the last, shape (n_examples + 1,), int.
 
     Returns:
-        Shape (n_examples,), float64, in the unit of the values.
+        Shape (n_examples,), float64, in the unit of the values; NaN for an example without tokens.
 
     Source: defined here.
 
     >>> mean_by_example([1.0, 3.0, 5.0], [0, 2, 3])
     array([2., 5.])
     """
-    starts = np.asarray(offsets)
-    return np.add.reduceat(np.asarray(token_values, np.float64), starts[:-1]) / np.diff(starts)
+    return kernels.sequence_mean(token_values, offsets)
 
 
 def zrf(log_probs: ArrayLike, random_log_probs: ArrayLike, variant: Literal["paper", "released"] = "paper") -> float:
