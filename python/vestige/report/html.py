@@ -8,7 +8,7 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vestige.report import charts, contents, numbers, summary, view
+from vestige.report import charts, contents, numbers, spans, summary, view
 from vestige.report.files import write_whole
 from vestige.report.model import Report
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 MAX_ROWS = 1000  # a row is about 4 kB, and the page is to stay under 5 MB
 RATIO_WIDTH, FOREST_WIDTH, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 560.0, 180.0, 320.0, 110.0
+SPAN_WIDTH = 330.0
+MAX_FLIPS = 12  # items of a readable matrix of flips
 
 
 def render(report: Report, path: str | Path) -> Path:
@@ -70,6 +72,7 @@ def _content(report: Report) -> dict[str, Any]:
         **_found(report),
         **_leaderboard(report),
         **_correlations(report),
+        **_weightings(report),
     }
 
 
@@ -114,8 +117,7 @@ def _leaderboard(report: Report) -> dict[str, Any]:
 
 
 def _correlations(report: Report) -> dict[str, Any]:
-    """Agreement, tracking, the composite and its stability."""
-    robustness = report.reliability.robustness if report.reliability else ()
+    """Agreement, tracking and the composite."""
     return {
         "heats": _heats(report),
         "forests": view.forests(report, FOREST_WIDTH),
@@ -123,8 +125,22 @@ def _correlations(report: Report) -> dict[str, Any]:
         "tracking_colour": {"tracks": "c-equivalent", "opposes": "c-different"},
         "composite": _composite(report),
         "composite_axis": charts.correlation_axis(FOREST_WIDTH),
+    }
+
+
+def _weightings(report: Report) -> dict[str, Any]:
+    """What other weights do to the ranking: drawn ones, and all there are."""
+    robustness = report.reliability.robustness if report.reliability else ()
+    stability = report.reliability.stability if report.reliability else None
+    return {
         "histograms": charts.histograms(robustness, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT),
         "histogram_height": HISTOGRAM_HEIGHT,
+        "flips": next((entry for entry in robustness if 1 < len(entry.flips) <= MAX_FLIPS), None),
+        "stability": stability,
+        "rank_range": stability
+        and spans.rank_spans(stability.items, stability.best_rank, stability.worst_rank, SPAN_WIDTH),
+        "weight_range": stability and spans.weight_spans(stability, SPAN_WIDTH),
+        "dominance": stability and spans.dominance_words(stability),
     }
 
 

@@ -10,6 +10,7 @@ from vestige.report import contents, summary
 from vestige.report.files import write_whole
 from vestige.report.model import Report, Row
 from vestige.report.numbers import DASH, number, p_value, percent, with_interval
+from vestige.report.sections import sections
 
 MAX_ROWS = 100
 
@@ -189,6 +190,12 @@ def _rest(reliability: Reliability) -> Iterator[str]:
         yield f"Tau with the composite's own ranking over {first.n_draws} weightings of {first.n_items} items."
         rows = [(entry.law, number(entry.tau_mean), number(entry.tau_sd)) for entry in reliability.robustness]
         yield table(["law", "mean tau", "SD over weightings"], rows)
+    for section in sections(reliability):
+        yield f"## {escaped(section.title)}"
+        yield escaped(section.lead)
+        yield table(section.heads, section.rows, section.n_text)
+        if section.n_more:
+            yield f"and {section.n_more} more"
     if reliability.published:
         yield f"## Figures by the convention {reliability.convention}"
         yield table(["figure", "value"], [(name, number(value)) for name, value in reliability.published.items()])

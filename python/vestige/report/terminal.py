@@ -10,6 +10,7 @@ from vestige.meta.results import Agreement, Reliability, Tracking
 from vestige.report import contents, summary
 from vestige.report.model import Card, Report, Row
 from vestige.report.numbers import DASH, brief_spread, number, p_value, spread, with_interval
+from vestige.report.sections import sections
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,6 +54,7 @@ def print_report(report: Report, console: "Console | None" = None, width: int | 
     if report.reliability:
         _print_agreement(page, report.reliability)
         _print_robustness(page, report.reliability)
+        _print_sections(page, report.reliability)
         _print_published(page, report.reliability)
     _print_findings(page, report)
 
@@ -345,6 +347,18 @@ def _print_robustness(page: _Page, reliability: Reliability) -> None:
     n_draws, n_items = reliability.robustness[0].n_draws, reliability.robustness[0].n_items
     page.heading("Stability of the ranking under other weights")
     page.line(f"Mean tau over {n_draws} weightings of {n_items} items: {', '.join(drawn)}.")
+
+
+def _print_sections(page: _Page, reliability: Reliability) -> None:
+    for section in sections(reliability):
+        page.heading(section.title)
+        page.line(section.lead)
+        columns = [
+            _Column(head, right=i >= section.n_text, folds=i < section.n_text) for i, head in enumerate(section.heads)
+        ]
+        page.table(columns, section.rows)
+        if section.n_more:
+            page.line(f"and {section.n_more} more")
 
 
 def _print_published(page: _Page, reliability: Reliability) -> None:

@@ -1,0 +1,96 @@
+"""Analyses that are a table and a sentence: said once, shown by the terminal, the page and Markdown."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isnan
+
+from vestige.meta.results import Reliability
+from vestige.meta.stability import Stability
+from vestige.report.numbers import DASH, number, percent
+from vestige.report.spans import dominance_words
+
+MAX_ROWS = 30
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table.
+
+    Attributes:
+        name: stable name, for links.
+        title: heading.
+        lead: one or two sentences: what is asked and how it was answered.
+        heads: headings of the columns.
+        rows: cells as text; the first `n_text` columns are words, the others numbers.
+        n_text: number of columns of words.
+        n_more: rows that were left out.
+    """
+
+    name: str
+    title: str
+    lead: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    n_text: int = 1
+    n_more: int = 0
+
+
+def sections(reliability: Reliability | None) -> tuple[Section, ...]:
+    """Every analysis of a table that is shown as a table, in the order of reading.
+
+    Args:
+        reliability: what the engine says; None gives no section.
+
+    Returns:
+        One section an analysis that was possible.
+    """
+    if reliability is None:
+        return ()
+    makers: Sequence[Callable[[Reliability], Section | None]] = (_weight_free, _weights)
+    return tuple(section for section in (make(reliability) for make in makers) if section)
+
+
+def limited(
+    name: str, title: str, lead: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], n_text: int = 1
+) -> Section:
+    """A section with as many rows as a reader reads."""
+    return Section(name, title, lead, heads, tuple(rows[:MAX_ROWS]), n_text, max(0, len(rows) - MAX_ROWS))
+
+
+def _weight_free(reliability: Reliability) -> Section | None:
+    found = reliability.stability
+    if found is None:
+        return None
+    first = next((entry.selection_frequency for entry in reliability.robustness), {})
+    order = sorted(range(found.n_items), key=lambda i: (found.best_rank[i] + found.worst_rank[i], found.items[i]))
+    rows = [
+        (
+            found.items[i],
+            str(found.best_rank[i]),
+            str(found.worst_rank[i]) + ("" if found.exact[i] else " (bounds)"),
+            str(len(found.dominates.get(found.items[i], ()))),
+            percent(first[found.items[i]]) if found.items[i] in first else DASH,
+        )
+        for i in order
+    ]
+    lead = f"Best and worst rank of {found.n_items} items over all weightings. {dominance_words(found)}"
+    heads = ("item", "best", "worst", "always above", "first in")
+    return limited("weight-free", "Ranks whatever the weights are", lead, heads, rows)
+
+
+def _weights(reliability: Reliability) -> Section | None:
+    found = reliability.stability
+    if found is None or not found.leave_one_out:
+        return None
+    winner = f" {found.winner} stays first while a weight lies in its range." if found.winner else ""
+    lead = f"What each weight decides, and tau of the ranking without the metric with the ranking by all.{winner}"
+    rows = [
+        (name, number(found.weights[name]), _range(found, name), number(found.leave_one_out.get(name, float("nan"))))
+        for name in found.metrics
+    ]
+    return limited("weights", "Weights that keep the first", lead, ("metric", "weight", "range", "tau without"), rows)
+
+
+def _range(found: Stability, name: str) -> str:
+    low, high = found.weight_range[name]
+    return DASH if isnan(low) else f"{number(low)} to {number(high)}"

@@ -1,0 +1,82 @@
+"""Tables that every form of a report shares, and the drawings beside them."""
+
+from dataclasses import replace
+from math import nan
+
+import numpy as np
+import pytest
+
+from vestige.meta.stability import stability
+from vestige.report import spans, to_markdown
+from vestige.report.sections import MAX_ROWS, sections
+
+SCORES = np.array([[0.9, 0.8, 0.7], [0.5, 0.6, 0.2], [0.1, 0.3, 0.9], [0.4, 0.5, 0.1]])
+
+
+@pytest.fixture(scope="module")
+def found():
+    made = stability(("a", "b", "c|<d>", "e"), SCORES, {"FA": 0.5, "RA": 0.3, "JS": 0.2})
+    return replace(made, leave_one_out={"FA": 0.5, "RA": 1.0, "JS": nan})
+
+
+@pytest.fixture(scope="module")
+def judged(report, found):
+    return replace(report.reliability, stability=found)
+
+
+def test_without_an_analysis_there_is_no_section(report):
+    assert sections(report.reliability) == () and sections(None) == ()
+
+
+def test_ranks_and_weights_are_those_of_the_result(judged, found):
+    ranks, weights = sections(judged)
+    for item, best, worst, above, _ in ranks.rows:
+        i = found.items.index(item)
+        assert (best, worst) == (str(found.best_rank[i]), str(found.worst_rank[i]))
+        assert above == str(len(found.dominates.get(item, ())))
+    assert [row[0] for row in weights.rows] == list(found.metrics)
+    assert weights.rows[2][-1] == "-"  # an undefined tau is a dash
+    assert "nan" not in str((ranks, weights)).lower()
+
+
+def test_pairs_that_no_weighting_turns_round_are_counted(found):
+    # a is above b and e in all three metrics, b above e; c has the best JS and the worst FA.
+    assert spans.dominance_words(found) == "In 3 of 6 pairs one item is above the other under every weighting."
+
+
+def test_many_rows_are_cut_and_counted(judged, found):
+    names = tuple(f"m{i}" for i in range(MAX_ROWS + 5))
+    many = stability(names, np.linspace(0, 1, len(names))[:, None] * np.ones(3), found.weights)
+    made = sections(replace(judged, stability=many))[0]
+    assert len(made.rows) == MAX_ROWS and made.n_more == 5
+
+
+def test_spans_lie_where_their_ranks_do(found):
+    drawn = spans.rank_spans(found.items, found.best_rank, found.worst_rank, 300.0)
+    for row in drawn.rows:
+        i = found.items.index(row.label)
+        assert row.x_low == pytest.approx(300 * (found.best_rank[i] - 1) / 3, abs=0.1)
+        assert row.x_high == pytest.approx(300 * (found.worst_rank[i] - 1) / 3, abs=0.1)
+    assert [row.y for row in drawn.rows] == sorted(row.y for row in drawn.rows)
+
+
+def test_weights_of_no_winner_are_not_drawn(found):
+    assert spans.weight_spans(replace(found, winner=""), 300.0) is None
+    drawn = spans.weight_spans(found, 300.0)
+    assert all(row.x_low <= row.x <= row.x_high for row in drawn.rows)
+
+
+def test_every_form_shows_the_sections(report, judged, tmp_path):
+    from io import StringIO
+
+    from rich.console import Console
+
+    from vestige.report import print_report, render
+
+    whole = replace(report, reliability=judged)
+    console = Console(file=StringIO(), width=100)
+    print_report(whole, console)
+    assert "Ranks whatever the weights are" in console.file.getvalue()
+    assert "## Weights that keep the first" in to_markdown(whole)
+    page = render(whole, tmp_path / "page.html").read_text()
+    assert "Ranks that some weighting gives" in page and "c|&lt;d&gt;" in page
