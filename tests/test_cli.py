@@ -52,7 +52,7 @@ def table(tmp_path):
 
 def test_help_names_every_command():
     shown = vestige("--help").stdout
-    for command in ("demo", "evaluate", "score", "reliability", "report", "metrics"):
+    for command in ("demo", "evaluate", "score", "reliability", "power", "report", "metrics"):
         assert command in shown
 
 
@@ -182,3 +182,17 @@ def test_the_catalogue_prints_every_card():
         assert metric.name in listed
     card = " ".join(vestige("metrics", "FADE").stdout.split())
     assert "L_uu - L_ru" in card and "arXiv 2510.12981" in card
+
+
+def test_power_says_what_a_comparison_needs(tmp_path):
+    pilot = tmp_path / "pilot.csv"
+    rows = [f"{a},{a}{q},{a % 3 + 0.5 * q}" for a in range(9) for q in range(2)]
+    pilot.write_text("author,question,gap\n" + "\n".join(rows))
+    columns = ("--value", "gap", "--entity", "author", "--prompt", "question")
+    result = vestige("power", pilot, *columns, "--difference", "0.5", "--fpr", "0.01")
+    assert result.returncode == 0, result.stderr
+    assert "To find 0.5 with probability 0.8:" in result.stdout
+    assert "entities x 2 prompts x 1 samples" in result.stdout
+    assert "Non-members, with as many members: 1000." in result.stdout
+    refused(vestige("power", pilot, "--value", "gapp", "--difference", "0.5"), "gapp", "gap")
+    refused(vestige("power", pilot, *columns, "--difference", "0"), "difference must be above 0")

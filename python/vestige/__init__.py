@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from vestige.kernels import variational_bounds as variational_bounds
     from vestige.kernels import wasserstein_distance as wasserstein_distance
     from vestige.kernels import within_group_permutation_test as within_group_permutation_test
+    from vestige.meta.power import power as power
     from vestige.meta.reliability import reliability as reliability
     from vestige.metrics import METRICS as METRICS
     from vestige.metrics import ScoreTable as ScoreTable
@@ -134,6 +135,7 @@ _HOME = dict.fromkeys(_KERNELS, "vestige.kernels") | {
     "bootstrap": "vestige.stats.bootstrap",
     "equivalence_to_retraining": "vestige.stats.equivalence",
     "evaluate": "vestige.evaluation",
+    "power": "vestige.meta.power",
     "rank_sets": "vestige.stats.rank_sets",
     "reliability": "vestige.meta.reliability",
     "render": "vestige.report",

@@ -147,6 +147,43 @@ def reliability(
 
 
 @app.command()
+def power(
+    pilot: Annotated[Path, typer.Argument(help="CSV, JSON, JSONL or Parquet; one row a sample of a pilot.")],
+    value: Annotated[str, typer.Option(help="Column with the paired difference between two models.")],
+    difference: Annotated[float, typer.Option(help="Smallest difference of means to be found, in that column's unit.")],
+    entity: Annotated[str | None, typer.Option(help="Column that names the entity (author); else each row.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Column that names the prompt; else each row.")] = None,
+    wanted: Annotated[float, typer.Option("--power", help="Probability of finding the difference.")] = 0.8,
+    retrained_sd: Annotated[
+        float | None, typer.Option(help="Standard deviation of log distances to retrained seeds: how many are needed?")
+    ] = None,
+    margin: Annotated[float, typer.Option(help="Margin of equivalence to retraining.")] = 1.25,
+    fpr: Annotated[float | None, typer.Option(help="False-positive rate to read a true-positive rate at.")] = None,
+    auc: Annotated[float | None, typer.Option(help="Membership AUC to be told from 0.5.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides the simulation of retrained seeds.")] = 0,
+) -> None:
+    """How many entities, prompts, samples, retrained seeds and non-members does a comparison need?"""
+    from vestige.data.columns import label, numbers, read_columns, refuse_unknown
+    from vestige.meta.power import power as plan
+
+    columns = read_columns(pilot)
+    refuse_unknown(columns, [name for name in (value, entity, prompt) if name])
+    found = plan(
+        numbers(value, columns[value]),
+        [label(cell) for cell in columns[entity]] if entity else None,
+        [label(cell) for cell in columns[prompt]] if prompt else None,
+        difference=difference,
+        power=wanted,
+        retrained_sd=retrained_sd,
+        margin=margin,
+        fpr=fpr,
+        auc=auc,
+        seed=seed,
+    )
+    typer.echo(str(found))
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder, or a report.json.")],
     html: Html = None,

@@ -20,6 +20,7 @@ from vestige.meta.quality import blocks_of, composite, equal_weights, rank_score
 from vestige.meta.results import Agreement, Finding, Reliability
 from vestige.meta.robustness import item_scores, robustness
 from vestige.meta.stability import Stability, stability
+from vestige.meta.variance import variance_of_metrics
 from vestige.meta.weights import Constraints
 from vestige.metrics.table import ScoreTable
 
@@ -184,6 +185,7 @@ def _default(
         ),
         stability=_stability(layout, weights, constraints, seed),
         ranks=_ranks(layout, weights, seed),
+        variance=variance_of_metrics(layout, seed=seed),
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vestige.meta.model_ranks import ModelRanks
 from vestige.meta.stability import Stability
+from vestige.meta.variance import VarianceShares
 from vestige.stats.estimate import Estimate
 
 Severity = Literal["artefact", "warning", "note"]
@@ -208,6 +209,7 @@ class Reliability:
         agreement_rank_normalised: agreement of ranks within groups, all rows at once, where there are groups.
         ranks: confidence sets for the ranks of the models, by each metric with values by example and by the composite
             where models stand in several rows; empty where nothing can be resampled.
+        variance: share of methods, seeds, benchmarks and examples in the variance of each metric.
         stability: what no choice of weights can change about the ranking; None for very many models.
     """
 
@@ -229,4 +231,5 @@ class Reliability:
     missing: tuple[str, ...]
     agreement_rank_normalised: Agreement | None = None
     ranks: tuple[ModelRanks, ...] = ()
+    variance: tuple[VarianceShares, ...] = ()
     stability: Stability | None = None
