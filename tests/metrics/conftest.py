@@ -5,11 +5,11 @@ import pytest
 
 
 def offsets(rng, n):
-    return np.concatenate([[0], np.cumsum(rng.integers(1, 5, n))])
+    return np.concatenate([[0], np.cumsum(rng.integers(2, 6, n))])
 
 
 def scored(rng, offsets):
-    """Columns of one model on one split: 1 to 4 tokens an example, the last of them the end of sequence."""
+    """Columns of one model on one split: 2 to 5 tokens an example, the last of them the end of sequence."""
     n_tokens, token_id = offsets[-1], rng.integers(1, 9, offsets[-1])
     token_id[offsets[1:] - 1] = 0
     return {
@@ -58,5 +58,17 @@ def arrays():
     for model in ("unlearned", "retrained"):
         found[f"{model}.forget.class_log_prob"] = log_softmax(rng.normal(size=(20, 3)))
         found[f"{model}.forget.ensemble_margin"] = rng.normal(size=(20, 16))
+        found[f"{model}.forget.right_log_prob"] = -rng.exponential(size=20)
+        found[f"{model}.forget.wrong_log_prob"] = -rng.exponential(size=(20, 5))
+        words = rng.choice(["a", "red", "cat", "sat", "down"], size=(2, 20, 6))
+        found[f"{model}.forget.generated"], found[f"{model}.forget.continuation"] = (
+            np.array([" ".join(line) for line in lines]) for lines in words
+        )
+        for split in ("retain", "real_authors", "world_facts"):
+            for part in ("probability", "rouge", "truth_ratio"):
+                found[f"{model}.{split}.{part}"] = rng.uniform(0.1, 1, 20)
+    found["data.forget.answer"] = np.array(["the red cat sat down"] * 10 + ["a cat"] * 10)
+    for i, split in enumerate(("real_authors", "world_facts"), 10):
+        found[f"data.{split}.cluster"] = 100 * i + np.arange(20) // 2
     found["data.forget.random_log_prob"] = log_softmax(rng.normal(size=(20, 3)))
     return found

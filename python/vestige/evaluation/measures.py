@@ -117,7 +117,7 @@ class Reader:
     def _find(self, name: str, subject: Subject, reference: Subject | None) -> NDArray[Any] | None:
         model, split, column = name.split(".")
         if model == "data":
-            return self._clusters.get(split)
+            return self._data(split, column)
         if model == "unlearned":
             return self._column(subject, split, column)
         if reference is None:
@@ -125,6 +125,12 @@ class Reader:
         if model == "retrained":
             return self._column(reference, split, column)
         return self._column(subject, f"versus-{reference.checkpoint.key}", f"{split}.{column}")
+
+    def _data(self, split: str, column: str) -> NDArray[Any] | None:
+        if column == "cluster":
+            return self._clusters.get(split)
+        examples = self._run.scoring.examples.get(split)
+        return np.array([e.answer.strip() for e in examples]) if examples and column == "answer" else None
 
     def _column(self, subject: Subject, shard: str, column: str) -> NDArray[Any] | None:
         key = subject.checkpoint.key

@@ -1,6 +1,6 @@
 """The catalogue: every metric as one value, in the order of the report's columns."""
 
-from vestige.metrics import accuracy, activation, distribution, fade, privacy
+from vestige.metrics import accuracy, activation, distribution, fade, forget_quality, muse, privacy, tofu
 from vestige.metrics.base import Better, Metric, Values, Variant
 from vestige.metrics.estimate import estimate
 from vestige.metrics.table import ScoreTable
@@ -11,6 +11,9 @@ METRICS: tuple[Metric, ...] = (
     *activation.METRICS,
     *distribution.METRICS,
     *fade.METRICS,
+    *tofu.METRICS,
+    *forget_quality.METRICS,
+    *muse.METRICS,
 )
 """All metrics; those with `main` are judged for reliability."""
 
