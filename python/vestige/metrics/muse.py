@@ -65,7 +65,7 @@ def knowledge_memorisation(answers: Sequence[str], references: Sequence[str]) ->
 def first_answer(text: str) -> str:
     r"""A generated answer up to where the model goes on to another question.
 
-    >>> first_answer("Paris\\n\\nIt is large.")
+    >>> first_answer("Paris\n\nIt is large.")
     'Paris'
     """
     return text[: min((text.find(stop) for stop in _STOPS if stop in text), default=len(text))].strip()
