@@ -104,10 +104,19 @@ def reliability(
         str, typer.Option(help="Orientation of every metric: FA=lower,RA=higher,X=reference:0.25 (value or row name).")
     ] = "",
     distance: Annotated[
-        str | None, typer.Option(help="Column with the distance to the retrained model; a second one after a comma.")
+        list[str] | None,
+        typer.Option(help="Column with the distance to the retrained model; again for others, or one a retrained row."),
     ] = None,
     groups: Annotated[str, typer.Option(help="Columns within which rows are compared, comma-separated.")] = "",
     clusters: Annotated[str, typer.Option(help="Columns whose rows are resampled together, comma-separated.")] = "",
+    random: Annotated[str, typer.Option(help="Groups that stand for others of their kind: resampled, not fixed.")] = "",
+    retrained: Annotated[str, typer.Option(help="Names of the retrained models' rows, comma-separated.")] = "",
+    original: Annotated[str, typer.Option(help="Name of the row of the model before unlearning.")] = "",
+    margin: Annotated[float, typer.Option(help="Largest ratio of distances equivalent to retraining.")] = 1.25,
+    margins: Annotated[str, typer.Option(help="Largest difference from retraining: RA=0.02,MIA=0.05.")] = "",
+    utility: Annotated[
+        str | None, typer.Option(help="Metrics of which only being worse counts; default those with higher = better.")
+    ] = None,
     labels: Annotated[str, typer.Option(help="Columns of numbers that are no scores, as seed, comma-separated.")] = "",
     examples: Annotated[
         Path | None, typer.Option(help="Values by example: columns model, example, [cluster] and metrics of the table.")
@@ -123,20 +132,25 @@ def reliability(
 ) -> None:
     """Can the metrics of a table be believed? Any table of scores: yours, or one from a paper."""
     from vestige.data.example_scores import read_examples
-    from vestige.data.tables import parse_better, read_table
+    from vestige.data.tables import parse_better, parse_margins, read_table
     from vestige.meta.reliability import reliability as judge
     from vestige.report import report_of_table
 
-    orientation, distances = parse_better(better), _names(distance or "")
-    named = tuple(dict.fromkeys((*_names(groups), *_names(clusters), *_names(labels))))
+    orientation, distances = parse_better(better), _names(",".join(distance or ()))
+    named = tuple(dict.fromkeys((*_names(groups), *_names(clusters), *_names(random), *_names(labels))))
     scores = read_table(table, better=orientation, distance=distances, labels=named)
     scores = read_examples(examples, scores) if examples else scores
     judged = judge(
         scores,
-        distance=distances[0] if distances else None,
-        second_distance=distances[1] if len(distances) > 1 else None,
+        distance=distances,
         groups=_names(groups),
         clusters=_names(clusters),
+        random=_names(random),
+        retrained=_names(retrained),
+        original=original,
+        margin=margin,
+        margins=parse_margins(margins),
+        utility=None if utility is None else _names(utility),
         compare=compare and read_table(compare, better=orientation, labels=named),
         convention=convention.value,
         seed=seed,

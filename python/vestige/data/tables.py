@@ -1,7 +1,7 @@
 """Published or home-made tables of scores: CSV, JSON, JSON lines, Parquet, mappings and data frames."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isnan
+from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,31 @@ def parse_better(text: str) -> dict[str, str]:
             raise TableError(f"{name.strip()!r} has two orientations in {text!r}: give it one")
         better[name.strip()] = orientation.strip()
     return better
+
+
+def parse_margins(text: str) -> dict[str, float]:
+    """Margins from the text form of the command line.
+
+    Args:
+        text: comma-separated `NAME=NUMBER`, each number above 0.
+
+    Returns:
+        Metric to margin.
+
+    Raises:
+        TableError: if a part is not of that form.
+
+    >>> parse_margins("RA=0.02, MIA=0.05")
+    {'RA': 0.02, 'MIA': 0.05}
+    """
+    margins: dict[str, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = part.partition("=")
+        size = number(value)
+        if not name.strip() or size is None or not 0 < size < inf:
+            raise TableError(f"cannot read the margin {part!r}: write NAME=NUMBER with a number above 0, as RA=0.02")
+        margins[name.strip()] = size
+    return margins
 
 
 def read_table(

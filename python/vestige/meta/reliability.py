@@ -2,27 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vestige.data.columns import TableError
-from vestige.data.tables import read_table, refuse_conflicts, refuse_few, table_from_columns
 from vestige.meta import published
 from vestige.meta.agreement import agreement
 from vestige.meta.diagnostics import Evidence, diagnose, worst_first
-from vestige.meta.layout import Layout, lay_out
+from vestige.meta.inputs import as_table, candidates, compared
+from vestige.meta.layout import Layout
 from vestige.meta.model_ranks import ModelRanks, ranks_of_composite, ranks_of_metrics
 from vestige.meta.oracle import track
 from vestige.meta.quality import blocks_of, composite, equal_weights, rank_scores, weighted
 from vestige.meta.results import Agreement, Finding, Reliability
+from vestige.meta.retraining import References
 from vestige.meta.robustness import item_scores, robustness
 from vestige.meta.stability import Stability, stability
 from vestige.meta.variance import variance_of_metrics
 from vestige.meta.weights import Constraints
-from vestige.metrics.table import ScoreTable
 
 Convention = Literal["default", "published"]
 
@@ -33,11 +31,18 @@ MOST_RANKED_ITEMS = 1_000
 def reliability(
     table: Any,
     *,
-    distance: str | None = None,
+    distance: str | Sequence[str] | None = None,
     second_distance: str | None = None,
     better: Mapping[str, str] | None = None,
     groups: Sequence[str] = (),
     clusters: Sequence[str] = (),
+    random: Sequence[str] = (),
+    examples: Any = None,
+    retrained: Sequence[str] = (),
+    original: str = "",
+    margin: float = 1.25,
+    margins: Mapping[str, float] | None = None,
+    utility: Sequence[str] | None = None,
     compare: Any = None,
     convention: Convention = "default",
     collapsed: ArrayLike | None = None,
@@ -50,11 +55,21 @@ def reliability(
 
     Args:
         table: a `ScoreTable`, a path (CSV, JSON, JSON lines, Parquet), a mapping of columns, or a data frame.
-        distance: column that says how far a model is from the retrained one, lower is closer.
+        distance: column that says how far a model is from the retrained one, lower is closer; several are further
+            opinions, or the distances to each of several retrained models, in the order of `retrained`.
         second_distance: another such column, for a second opinion.
         better: metric to "higher", "lower" or "reference:VALUE"; needed unless `table` is a `ScoreTable`.
-        groups: label columns; rows are compared only within them (benchmarks, seeds).
-        clusters: label columns; rows that share them are not independent (benchmarks, methods).
+        groups: label columns; rows are compared only within them (benchmarks, seeds). They are fixed: intervals do not
+            speak for other benchmarks, unless they are clusters too.
+        clusters: label columns; rows that share them are not independent (benchmarks, methods) and are resampled
+            together.
+        random: groups that stand for others of their kind; the same as naming them as clusters too.
+        examples: values by example, as `data.example_scores.read_examples` takes them.
+        retrained: names of the rows that are retrained models. They are judged with, not judged.
+        original: name of the row of the model before unlearning, likewise.
+        margin: largest ratio of distances that counts as equivalent to retraining, declared before looking.
+        margins: metric to the largest difference from the retrained models that counts as none.
+        utility: metrics of which only being worse counts; None is all with orientation "higher".
         compare: a second table of the same metrics; only their agreement is computed.
         convention: "default", or "published" for the analysis of arXiv 2605.02206 as released.
         collapsed: which rows are collapsed models, shape (n_models,), bool; None where that is not known.
@@ -64,7 +79,7 @@ def reliability(
         seed: decides every draw.
 
     Returns:
-        Agreement, tracking, composite, robustness and findings, as plain values.
+        Equivalence, agreement, tracking, composite, robustness and findings, as plain values.
 
     Raises:
         ValueError: if a column is unknown, `better` is missing, or `convention` does not fit the table.
@@ -77,76 +92,37 @@ def reliability(
     """
     if convention not in ("default", "published"):
         raise ValueError(f"convention must be 'default' or 'published', got {convention!r}")
-    distances = tuple(name for name in (distance, second_distance) if name)
-    scores = as_table(table, better=better, distances=distances, labels=(*groups, *clusters))
-    layout = lay_out(scores, groups, clusters)
-    others = _compared(compare, scores, better, layout)
-    flags = _flags(collapsed, layout)
+    named = [distance] if isinstance(distance, str) else list(distance or ())
+    distances = [name for name in (*named, second_distance) if name]
+    drawn = tuple(dict.fromkeys((*clusters, *random)))
+    scores = as_table(table, better=better, distances=distances, labels=(*groups, *drawn), examples=examples)
+    references = References(tuple(retrained), original, margin, margins, None if utility is None else tuple(utility))
+    judged = candidates(scores, distances, groups, drawn, references)
+    layout, main = judged.layout, next(iter(judged.distances), None)
+    others = compared(compare, scores, better, layout)
+    flags = _flags(collapsed, judged.kept)
     if convention == "published":
-        published.check(layout, distance)
-    result = _default(
-        layout, distance, second_distance, others, flags, n_retrained, convention, constraints, n_draws, seed
-    )
+        published.check(layout, main)
+    seeds = n_retrained if n_retrained is not None else judged.n_retrained
+    result = _default(layout, judged.distances, others, flags, seeds, convention, constraints, n_draws, seed)
+    # A caller who knows the number of retrained models has judged the models elsewhere.
+    lacking = judged.missing(references) if retrained or n_retrained is None else ()
+    result = replace(result, equivalence=judged.equivalence, missing=(*result.missing, *lacking))
     return published.as_published(result, layout, others, seed=seed) if convention == "published" else result
 
 
-def as_table(
-    source: Any, *, better: Mapping[str, str] | None, distances: Sequence[str], labels: Sequence[str]
-) -> ScoreTable:
-    """A `ScoreTable` from whatever a caller holds.
-
-    Raises:
-        TableError: if it cannot be read, `better` is missing, or a distance is no column of it or also a metric.
-    """
-    if isinstance(source, ScoreTable):
-        missing = [name for name in distances if name not in source.columns]
-        if missing:
-            raise TableError(f"there is no distance column {missing[0]!r}; the table has {', '.join(source.columns)}")
-        refuse_conflicts(source.metrics, distances)
-        refuse_few(len(source.models))
-        if not source.metrics:
-            raise TableError("the table has no metric: none of its columns has an orientation")
-        return source
-    if not better:
-        raise TableError("better is missing: say of every metric whether higher or lower is better, as FA=lower")
-    if isinstance(source, str | Path):
-        return read_table(source, better=better, distance=distances, labels=_unique(labels, ("model",)))
-    return table_from_columns(source, better=better, distance=distances, labels=_unique(labels, ("model",)))
-
-
-def _unique(labels: Sequence[str], without: Sequence[str]) -> list[str]:
-    return [name for name in dict.fromkeys(labels) if name not in without]
-
-
-def _compared(compare: Any, scores: ScoreTable, better: Mapping[str, str] | None, layout: Layout) -> Layout | None:
-    """The second table laid out by the same metrics and by those of the labels that it has."""
-    if compare is None:
-        return None
-    labels = (*layout.group_columns, *layout.cluster_columns)
-    table = as_table(compare, better=better or _orientations(scores), distances=(), labels=labels)
-    if table.metrics != scores.metrics:
-        raise TableError(f"the compared table has {', '.join(table.metrics)}, not {', '.join(scores.metrics)}")
-    return lay_out(table, layout.group_columns, layout.cluster_columns)
-
-
-def _orientations(table: ScoreTable) -> dict[str, str]:
-    """The orientations of a table as text, so that a second table can be read with them."""
-    return {name: f"reference:{table.reference[name]}" if b == "reference" else b for name, b in table.better.items()}
-
-
-def _flags(collapsed: ArrayLike | None, layout: Layout) -> NDArray[np.bool_] | None:
+def _flags(collapsed: ArrayLike | None, kept: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     if collapsed is None:
         return None
     flags = np.asarray(collapsed, dtype=bool)
-    if flags.shape != (layout.n_rows,):
-        raise ValueError(f"collapsed must hold one flag a row, shape ({layout.n_rows},), got {flags.shape}")
-    return flags
+    if flags.shape != kept.shape:
+        raise ValueError(f"collapsed must hold one flag a row, shape ({len(kept)},), got {flags.shape}")
+    return flags[kept]
 
 
 def _default(
     layout: Layout,
-    distance: str | None,
-    second_distance: str | None,
+    distances: Sequence[str],
     others: Layout | None,
     collapsed: NDArray[np.bool_] | None,
     n_retrained: int | None,
@@ -155,9 +131,10 @@ def _default(
     n_draws: int,
     seed: int,
 ) -> Reliability:
+    distance = next(iter(distances), None)
     within = agreement(layout, seed=seed)
     tracking = track(layout, distance, collapsed=collapsed, seed=seed) if distance else ()
-    second = track(layout, second_distance, collapsed=collapsed, seed=seed) if second_distance else ()
+    second = tuple(e for name in distances[1:] for e in track(layout, name, collapsed=collapsed, seed=seed))
     quality = composite(layout, distance, constraints=constraints, seed=seed) if distance else None
     weights = quality.weights if quality else equal_weights(layout, constraints)
     comparison = agreement(others, seed=seed) if others else None
@@ -179,7 +156,7 @@ def _default(
         comparison=comparison,
         published={},
         findings=worst_first([*diagnose(evidence), *_findings_of_comparison(others, comparison)]),
-        missing=_missing(layout, distance, second_distance, collapsed),
+        missing=_missing(layout, distances, collapsed),
         agreement_rank_normalised=(
             agreement(layout, pooling="rank-normalised", seed=seed) if layout.group_columns else None
         ),
@@ -212,16 +189,14 @@ def _findings_of_comparison(others: Layout | None, comparison: Agreement | None)
     return [replace(finding, message=f"Compared table: {finding.message}") for finding in found]
 
 
-def _missing(
-    layout: Layout, distance: str | None, second_distance: str | None, collapsed: NDArray[np.bool_] | None
-) -> tuple[str, ...]:
+def _missing(layout: Layout, distances: Sequence[str], collapsed: NDArray[np.bool_] | None) -> tuple[str, ...]:
     sentences = []
-    if not distance:
+    if not distances:
         sentences.append(
             "No distance to a retrained model: whether a metric follows what retraining would have done, and what a "
             "composite is worth, cannot be said; weights are equal."
         )
-    elif not second_distance:
+    elif len(distances) == 1:
         sentences.append("No second distance: a metric that follows this one may follow its peculiarities.")
     if collapsed is None:
         sentences.append("Collapsed models are not marked: how much they alone make of the figures is unknown.")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vestige.meta.model_ranks import ModelRanks
+from vestige.meta.retraining import ModelEquivalence
 from vestige.meta.stability import Stability
 from vestige.meta.variance import VarianceShares
 from vestige.stats.estimate import Estimate
@@ -211,6 +212,7 @@ class Reliability:
             where models stand in several rows; empty where nothing can be resampled.
         variance: share of methods, seeds, benchmarks and examples in the variance of each metric.
         stability: what no choice of weights can change about the ranking; None for very many models.
+        equivalence: what retraining says of each model, where the table has rows of retrained models.
     """
 
     convention: str
@@ -233,3 +235,4 @@ class Reliability:
     ranks: tuple[ModelRanks, ...] = ()
     variance: tuple[VarianceShares, ...] = ()
     stability: Stability | None = None
+    equivalence: tuple[ModelEquivalence, ...] = ()
