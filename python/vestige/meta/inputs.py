@@ -43,7 +43,7 @@ class Candidates:
         if not references.retrained:
             return (
                 "No rows of retrained models: whether a model has forgotten cannot be said. Add the scores of 3 or "
-                "more retrained seeds as rows, with one distance column for each, and name them (--retrained r0,r1,r2).",
+                "more retrained seeds as rows, one distance column for each, and name them (--retrained r0,r1,r2).",
             )
         sentences = []
         if not any(entry.distance for entry in self.equivalence):
