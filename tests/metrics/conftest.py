@@ -17,6 +17,9 @@ def scored(rng, offsets):
         "token_id": token_id,
         "token_log_prob": -rng.exponential(size=n_tokens),
         "argmax_hit": rng.random(n_tokens) < 0.8,
+        "max_log_prob": -rng.exponential(size=n_tokens),
+        "entropy": rng.exponential(size=n_tokens),
+        "log_prob_variance": rng.exponential(size=n_tokens),
         "hidden": rng.normal(size=(len(offsets) - 1, 3)),
     }
 
@@ -52,6 +55,7 @@ def arrays():
         for model in ("unlearned", "retrained"):
             found |= {f"{model}.{name}.{column}": values for column, values in scored(rng, ends).items()}
         found |= {f"versus.{name}.{column}": values for column, values in compared(rng, ends[-1]).items()}
+        found[f"data.{name}.answer"] = np.array(["x" * int(length) for length in rng.integers(1, 60, 20)])
         found[f"data.{name}.cluster"] = 100 * (0 if name == "paraphrase" else i) + np.arange(20) // 2
     sampled(rng, found)
     found["versus.parameters.l2"] = np.array([1.0, 3.0])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vestige.metrics import METRICS, estimate
 from vestige.metrics.activation import (
     activation_distance,
     adapter_distance,
@@ -173,3 +174,9 @@ def test_bad_input_is_an_error_with_the_argument_s_name(call, message):
 
 def test_constant_features_have_no_cka():
     assert math.isnan(linear_cka(np.ones((5, 2)), np.random.default_rng(0).normal(size=(5, 2)), "plain"))
+
+
+def test_the_catalogue_s_cka_is_the_function_s(arrays):
+    metric = next(metric for metric in METRICS if metric.name == "CKA")
+    expected = linear_cka(arrays["unlearned.forget.hidden"], arrays["retrained.forget.hidden"])
+    assert estimate(metric, arrays).value == pytest.approx(expected)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
+from vestige.metrics import METRICS, estimate
 from vestige.metrics.calibration import brier_scores, calibration_error, risk_coverage, worst_group
 
 seeds = st.integers(0, 1000)
@@ -115,3 +116,13 @@ def test_the_worst_group_is_named():
 def test_bad_input_is_an_error_with_the_argument_s_name(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["ECE", "AURC"])
+def test_the_catalogue_reads_next_tokens_of_retain_answers(arrays, name):
+    confidence = np.exp(arrays["unlearned.retain.max_log_prob"])
+    correct = arrays["unlearned.retain.argmax_hit"].astype(float)
+    metric = next(metric for metric in METRICS if metric.name == name)
+    found = estimate(metric, arrays, over="authors")
+    expected = {"ECE": calibration_error(confidence, correct), "AURC": risk_coverage(confidence, correct).area}
+    assert found.value == pytest.approx(expected[name]) and found.n_clusters == 10

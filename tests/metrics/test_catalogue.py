@@ -14,7 +14,7 @@ from vestige.metrics import DISTANCES, METRICS, Variant, estimate
 
 BY_NAME = {metric.name: metric for metric in (*METRICS, *DISTANCES)}
 UNBOUNDED = ("FADE", "FADE/token", "FADE-P", "FADE-R")  # signed estimates, or likelihoods: best in expectation only
-BEST = {"AUC-answer": 0.5, "P(TR_u>TR_r)": 0.5}
+BEST = {"AUC-answer": 0.5, "P(TR_u>TR_r)": 0.5, "MIA-ref": 0.5}
 METRIC_FAMILIES = {path.stem for path in Path(vestige.metrics.__file__).parent.glob("[a-z]*.py")}
 SHARES = {"FA": "forget", "RA": "retain", "FA-para": "paraphrase"}
 

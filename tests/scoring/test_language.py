@@ -38,6 +38,9 @@ def plain(model, sequence):
     return {
         "token_log_prob": log_probs.gather(1, ids[:, None])[:, 0].numpy(),
         "entropy": -(log_probs.exp() * log_probs).sum(-1).numpy(),
+        "log_prob_variance": (log_probs.exp() * log_probs**2).sum(-1).numpy()
+        - (log_probs.exp() * log_probs).sum(-1).numpy() ** 2,
+        "max_log_prob": log_probs.max(-1).values.numpy(),
         "argmax_hit": (log_probs.argmax(-1) == ids).numpy(),
         "hidden": out.hidden_states[-2][0, : sequence.start].mean(0).numpy(),
     }
@@ -49,7 +52,7 @@ def test_scores_are_those_of_one_sequence_at_a_time(model, sequences):
         expected = plain(model, sequence)
         tokens = slice(columns["offsets"][i], columns["offsets"][i + 1])
         np.testing.assert_array_equal(columns["token_id"][tokens], sequence.ids[sequence.start :])
-        for name in ("token_log_prob", "entropy"):
+        for name in ("token_log_prob", "entropy", "log_prob_variance", "max_log_prob"):
             np.testing.assert_allclose(columns[name][tokens], expected[name], atol=1e-5)
         np.testing.assert_array_equal(columns["argmax_hit"][tokens], expected["argmax_hit"])
         np.testing.assert_allclose(columns["hidden"][i], expected["hidden"], atol=1e-5)

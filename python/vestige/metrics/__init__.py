@@ -1,6 +1,16 @@
 """The catalogue: every metric as one value, in the order of the report's columns."""
 
-from vestige.metrics import accuracy, activation, distribution, fade, forget_quality, muse, privacy, tofu
+from vestige.metrics import (
+    accuracy,
+    activation,
+    calibration,
+    distribution,
+    fade,
+    forget_quality,
+    muse,
+    privacy,
+    tofu,
+)
 from vestige.metrics.base import Better, Metric, Values, Variant
 from vestige.metrics.estimate import estimate
 from vestige.metrics.table import ScoreTable
@@ -14,6 +24,7 @@ METRICS: tuple[Metric, ...] = (
     *tofu.METRICS,
     *forget_quality.METRICS,
     *muse.METRICS,
+    *calibration.METRICS,
 )
 """All metrics; those with `main` are judged for reliability."""
 

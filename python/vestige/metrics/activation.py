@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from vestige.metrics.base import Arrays, Metric, Values
 
 Floats = NDArray[np.float64]
+_FEWEST_FOR_HSIC = 4
 _UP_TO_FIRST_NUMBER = re.compile(r"^.*?\.\d+(?=\.|$)")
 
 
@@ -204,7 +205,7 @@ def linear_cka(hidden: ArrayLike, reference: ArrayLike, variant: Literal["unbias
     1.0
     """
     x, y = np.asarray(hidden, np.float64), np.asarray(reference, np.float64)
-    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < 4:
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < _FEWEST_FOR_HSIC:
         raise ValueError(f"both must have shape (n_examples >= 4, n_features), but have {x.shape} and {y.shape}")
     if variant not in ("unbiased", "plain"):
         raise ValueError(f"`variant` must be 'unbiased' or 'plain', but it is {variant!r}")
@@ -234,6 +235,16 @@ def _activation_values(arrays: Arrays) -> Values:
 
 def _parameter_values(arrays: Arrays) -> Values:
     return Values({"distance": arrays["versus.parameters.l2"]}, {})
+
+
+def _hidden_values(arrays: Arrays) -> Values:
+    states = {name: arrays[f"{name}.forget.hidden"] for name in ("unlearned", "retrained")}
+    return Values(states, dict.fromkeys(states, arrays["data.forget.cluster"]))
+
+
+def _cka(arrays: Arrays) -> float:
+    few = len(arrays["unlearned"]) < _FEWEST_FOR_HSIC
+    return float("nan") if few else linear_cka(arrays["unlearned"], arrays["retrained"])
 
 
 def mean_distance(arrays: Arrays) -> float:
@@ -276,4 +287,20 @@ PARAMETER_DISTANCE = Metric(
     "same distance.",
 )
 
-METRICS = (AD,)
+CKA = Metric(
+    name="CKA",
+    title="centred kernel alignment with the retrained model",
+    family="activation",
+    asks="Do both models see the forget questions alike, up to rotation and scale?",
+    formula="unbiased linear CKA of block -2, mean over the prompt's tokens",
+    better="higher",
+    bounds=(-1, 1),
+    scale="identity",
+    needs=("unlearned.forget.hidden", "retrained.forget.hidden", "data.forget.cluster"),
+    values=_hidden_values,
+    summary=_cka,
+    source="Kornblith et al. (2019); unbiased HSIC by Song et al. (2012)",
+    pitfalls="Two honest retrained seeds are not at 1 either. With few examples the biased form is near 1 for all.",
+)
+
+METRICS = (AD, CKA)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vestige import kernels
+from vestige.metrics.base import Arrays, Metric, Values
 from vestige.stats.intervals import clopper_pearson
 
 Floats = NDArray[np.float64]
@@ -189,3 +190,59 @@ def _checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats]
     if not np.isin(hits, (0.0, 1.0)).all():
         raise ValueError("`correct` must hold 0 and 1 only")
     return confidences, hits
+
+
+def _token_values(arrays: Arrays) -> Values:
+    offsets = np.asarray(arrays["unlearned.retain.offsets"])
+    confidence = np.minimum(np.exp(np.asarray(arrays["unlearned.retain.max_log_prob"], np.float64)), 1.0)
+    values = {"confidence": confidence, "correct": arrays["unlearned.retain.argmax_hit"]}
+    return Values(values, dict.fromkeys(values, np.repeat(arrays["data.retain.cluster"], np.diff(offsets))))
+
+
+def _error(arrays: Arrays) -> float:
+    return calibration_error(arrays["confidence"], arrays["correct"])
+
+
+def _area(arrays: Arrays) -> float:
+    return risk_coverage(arrays["confidence"], arrays["correct"]).area
+
+
+_NEEDS = (
+    "unlearned.retain.max_log_prob",
+    "unlearned.retain.argmax_hit",
+    "unlearned.retain.offsets",
+    "data.retain.cluster",
+)
+
+ECE = Metric(
+    name="ECE",
+    title="calibration error on retain answers",
+    family="calibration",
+    asks="Is the model right as often as it is sure, on what it was to keep?",
+    formula="sum over 15 bins of |accuracy - confidence|, weighted by size, of the likeliest next token",
+    better="lower",
+    bounds=(0, 1),
+    scale="identity",
+    needs=_NEEDS,
+    values=_token_values,
+    summary=_error,
+    source="Naeini et al. (2015); Guo et al. (2017)",
+    pitfalls="Above 0 for a perfect model with few tokens: compare models on the same examples only.",
+)
+AURC = Metric(
+    name="AURC",
+    title="area under the risk-coverage curve on retain answers",
+    family="calibration",
+    asks="If the model may pass on what it is unsure of, how much of the rest is wrong?",
+    formula="mean over coverages of the error rate among the surest next tokens",
+    better="lower",
+    bounds=(0, 1),
+    scale="identity",
+    needs=_NEEDS,
+    values=_token_values,
+    summary=_area,
+    source="El-Yaniv and Wiener (2010); Geifman et al. (2019)",
+    pitfalls="Mixes accuracy with the order of confidence; `risk_coverage(...).excess` takes accuracy out.",
+)
+
+METRICS = (ECE, AURC)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from vestige import kernels
+from vestige.kernels.likelihood import TokenStatistic
 from vestige.scoring.loading import LanguageModel
 from vestige.scoring.spans import Sequence as Tokens
 
@@ -23,6 +24,15 @@ Reduce = Callable[[NDArray[np.int64], int, NDArray[np.float32]], None]
 
 class ScoringError(RuntimeError):
     """A model whose output cannot be used, and why."""
+
+
+_STATISTICS: tuple[TokenStatistic, ...] = (
+    "token_log_prob",
+    "logsumexp",
+    "entropy",
+    "log_prob_variance",
+    "argmax_hit",
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +60,9 @@ def score(
 
     Returns:
         Columns by name; with n_tokens scored tokens in all: `offsets` (n_sequences + 1,) int64, `token_id`
-        (n_tokens,) int32, `token_log_prob`, `logsumexp`, `entropy` (n_tokens,) float32 in nats, `argmax_hit`
-        (n_tokens,) bool, `hidden` (n_sequences, n_features) float32.
+        (n_tokens,) int32, `token_log_prob`, `logsumexp`, `entropy`, `max_log_prob` (n_tokens,) float32 in nats,
+        `log_prob_variance` (n_tokens,) float32 in nats squared, `argmax_hit` (n_tokens,) bool, `hidden` (n_sequences,
+        n_features) float32.
 
     Raises:
         ScoringError: if a logit is NaN, or a sequence is longer than the model's context.
@@ -151,12 +162,11 @@ def _takes_mask(model: Any) -> bool:
 
 
 def _token_columns(logits: NDArray[np.float32], token_ids: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
-    return {
-        "token_log_prob": kernels.token_log_probs(logits, token_ids).astype(np.float32),
-        "logsumexp": kernels.logsumexp(logits).astype(np.float32),
-        "entropy": kernels.entropy(logits, space="logits").astype(np.float32),
-        "argmax_hit": logits.argmax(axis=1) == token_ids,
-    }
+    found = kernels.token_statistics(logits, token_ids, _STATISTICS)
+    columns: dict[str, NDArray[Any]] = {name: values.astype(np.float32) for name, values in found.items()}
+    columns["argmax_hit"] = found["argmax_hit"] == 1
+    columns["max_log_prob"] = (logits.max(axis=1) - found["logsumexp"]).astype(np.float32)
+    return columns
 
 
 def _fill(columns: dict[str, NDArray[Any]], rows: NDArray[Any], values: dict[str, NDArray[Any]], n_rows: int) -> None:
