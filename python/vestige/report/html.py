@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vestige.report import charts, contents, numbers, spans, summary, view
 from vestige.report.files import write_whole
+from vestige.report.further import further_sections
 from vestige.report.model import Report
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _content(report: Report) -> dict[str, Any]:
         "about": _spoken(report.about),
         "is_mapping": lambda value: isinstance(value, Mapping),
         "findings": view.grouped_findings(report),
+        "further": further_sections(report),
         **_page_parts(),
         **_found(report),
         **_leaderboard(report),

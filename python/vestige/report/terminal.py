@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from vestige.meta.results import Agreement, Reliability, Tracking
 from vestige.report import contents, summary
+from vestige.report.further import further_sections
 from vestige.report.model import Card, Report, Row
 from vestige.report.numbers import DASH, brief_spread, number, p_value, spread, with_interval
-from vestige.report.sections import sections
+from vestige.report.sections import Section, sections
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,8 +55,9 @@ def print_report(report: Report, console: "Console | None" = None, width: int | 
     if report.reliability:
         _print_agreement(page, report.reliability)
         _print_robustness(page, report.reliability)
-        _print_sections(page, report.reliability)
+        _print_sections(page, sections(report.reliability))
         _print_published(page, report.reliability)
+    _print_sections(page, further_sections(report))
     _print_findings(page, report)
 
 
@@ -349,8 +351,8 @@ def _print_robustness(page: _Page, reliability: Reliability) -> None:
     page.line(f"Mean tau over {n_draws} weightings of {n_items} items: {', '.join(drawn)}.")
 
 
-def _print_sections(page: _Page, reliability: Reliability) -> None:
-    for section in sections(reliability):
+def _print_sections(page: _Page, tables: Sequence[Section]) -> None:
+    for section in tables:
         page.heading(section.title)
         page.line(section.lead)
         columns = [
