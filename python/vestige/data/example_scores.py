@@ -1,6 +1,6 @@
 """Values by example beside a table of models: a long table with one row for each model and example."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vestige.data.columns import Columns, TableError, as_columns, is_missing, label, numbers, refuse_unknown
+from vestige.data.tables import table_from_columns
 from vestige.metrics.table import ScoreTable
 
 Floats = NDArray[np.float64]
@@ -111,3 +112,48 @@ def _clusters(cells: Sequence[Any], position: Ids, names: Sequence[str], column:
     if len(torn):
         raise TableError(f"example {names[position[torn[0]]]!r} lies in two clusters of {column!r}: it needs one")
     return clusters
+
+
+def table_from_examples(
+    source: Any,
+    *,
+    better: Mapping[str, str],
+    example: str = "example",
+    cluster: str | None = None,
+    model: str | None = None,
+) -> ScoreTable:
+    """The table of means, with its values by example, of a long table alone.
+
+    Args:
+        source: as in `read_examples`.
+        better: metric to "higher", "lower" or "reference:VALUE".
+        example: column with the name of the example.
+        cluster: column with what examples are resampled in; "cluster" where there is one.
+        model: column with the model; "model", else "method", without it.
+
+    Returns:
+        One row a model, in the order of first occurrence.
+
+    Raises:
+        TableError: as in `read_examples` and `data.tables.table_from_columns`.
+
+    >>> long = {"model": ["a", "a", "b", "b"], "example": ["x", "y", "x", "y"], "RA": [0.0, 1.0, 1.0, 1.0]}
+    >>> table_from_examples(long, better={"RA": "higher"}).columns["RA"].tolist()
+    [0.5, 1.0]
+    """
+    columns = as_columns(source)
+    named = model or next((name for name in _MODEL_COLUMNS if name in columns), _MODEL_COLUMNS[0])
+    refuse_unknown(columns, [named, *better])
+    models = tuple(dict.fromkeys(label(cell) for cell in columns[named]))
+    empty = ScoreTable(models, {name: np.zeros(len(models)) for name in better}, dict.fromkeys(better, "higher"))
+    examples = read_examples(columns, empty, example=example, cluster=cluster, model=model)
+    means = {name: _row_means(values) for name, values in examples.examples.items()}
+    table = table_from_columns({"model": models, **means}, better=better)
+    return replace(table, examples=examples.examples, example_clusters=examples.example_clusters)
+
+
+def _row_means(values: Floats) -> Floats:
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=1)
+    means: Floats = np.divide(np.where(defined, values, 0.0).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0)
+    return means
