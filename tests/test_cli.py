@@ -196,3 +196,20 @@ def test_power_says_what_a_comparison_needs(tmp_path):
     assert "Non-members, with as many members: 1000." in result.stdout
     refused(vestige("power", pilot, "--value", "gapp", "--difference", "0.5"), "gapp", "gap")
     refused(vestige("power", pilot, *columns, "--difference", "0"), "difference must be above 0")
+
+
+LONG = "model,example,cluster,RA\n" + "".join(
+    f"{model},e{i},c{i // 2},{base + 0.125 * (i % 3)}\n" for model, base in (("a", 1.0), ("b", 0.0)) for i in range(16)
+)
+
+
+def test_models_are_compared_on_the_examples_of_a_long_file(tmp_path):
+    path, data = tmp_path / "long.csv", tmp_path / "pairs.json"
+    path.write_text(LONG.replace("a,e0,c0,1.0", "a,e0,c0,1.5"))
+    result = vestige("compare", path, "--better", "RA=higher", "--margins", "RA=0.5", "--json", data)
+    assert result.returncode == 0, result.stderr
+    assert "better" in result.stdout
+    (entry,) = json.loads(data.read_text())
+    assert (entry["verdict"], entry["difference"]["value"], entry["p"]) == ("better", 1.03125, 2 / 2**8)
+    refused = vestige("compare", path, "--better", "FA=higher")
+    assert refused.returncode == 2 and "no column 'FA'" in refused.stderr

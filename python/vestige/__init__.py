@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from vestige.kernels import variational_bounds as variational_bounds
     from vestige.kernels import wasserstein_distance as wasserstein_distance
     from vestige.kernels import within_group_permutation_test as within_group_permutation_test
+    from vestige.meta.comparison import compare_models as compare_models
     from vestige.meta.power import power as power
     from vestige.meta.reliability import reliability as reliability
     from vestige.metrics import METRICS as METRICS
@@ -133,6 +134,7 @@ _HOME = dict.fromkeys(_KERNELS, "vestige.kernels") | {
     "METRICS": "vestige.metrics",
     "ScoreTable": "vestige.metrics",
     "bootstrap": "vestige.stats.bootstrap",
+    "compare_models": "vestige.meta.comparison",
     "equivalence_to_retraining": "vestige.stats.equivalence",
     "evaluate": "vestige.evaluation",
     "power": "vestige.meta.power",

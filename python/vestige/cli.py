@@ -198,6 +198,30 @@ def power(
 
 
 @app.command()
+def compare(
+    examples: Annotated[Path, typer.Argument(help="CSV, JSON, JSONL or Parquet: model, example, [cluster], metrics.")],
+    better: Annotated[str, typer.Option(help="Orientation of every metric: FA=lower,RA=higher.")],
+    models: Annotated[str, typer.Option(help="Models to compare, comma-separated; default all pairs.")] = "",
+    margins: Annotated[str, typer.Option(help="Largest difference that counts as none: RA=0.02,FA=0.05.")] = "",
+    cluster: Annotated[str | None, typer.Option(help="Column of what examples are resampled in; `cluster`.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides resamples and sign patterns.")] = 0,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Also write the comparisons as JSON here.")] = None,
+) -> None:
+    """Is one model better than another? Paired over the examples that both were scored on."""
+    from vestige.data.example_scores import table_from_examples
+    from vestige.data.tables import parse_better, parse_margins
+    from vestige.meta.comparison import compare_models
+    from vestige.report.comparison import print_comparisons, write_comparisons
+
+    table = table_from_examples(examples, better=parse_better(better), cluster=cluster)
+    found = compare_models(table, models=_names(models), margins=parse_margins(margins), seed=seed)
+    print_comparisons(found)
+    if json_path is not None:
+        write_comparisons(found, json_path)
+        typer.echo(f"The comparisons as JSON: {json_path}")
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder, or a report.json.")],
     html: Html = None,
