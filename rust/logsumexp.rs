@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::chunk::{self, Buffer, Tile};
 use crate::exponential::exp;
 use crate::math;
-use crate::simd::{self, Kernel, LANES, Level, Singles};
+use crate::simd::{self, Kernel, LANES, Level, Singles, prefetch};
 use crate::table::Float;
 
 /// How far above its reference a number may be before sums of exponentials need a higher one: `e^40` leaves them room.
@@ -88,6 +88,7 @@ impl Kernel for Sum<'_, '_, f32> {
 fn add_exponentials<V: Singles>(sums: &mut [f64; LANES], block: &[[f32; LANES]], reference: V) -> V {
     let (mut sum, mut top) = (*sums, V::splat(f32::MIN));
     for chunk in block {
+        prefetch(chunk);
         let x = V::load(chunk);
         top = x.maximum(top);
         exp(x.sub(reference)).add_to(&mut sum);

@@ -7,7 +7,7 @@ use crate::distribution::Space;
 use crate::exponential::{LOWEST, short_exp};
 use crate::logsumexp::{LogSums, Reference, largest, lower};
 use crate::math::logs;
-use crate::simd::{self, Kernel, LANES, Level, Singles};
+use crate::simd::{self, Kernel, LANES, Level, Singles, prefetch};
 use crate::table::Float;
 
 /// The divergence of each lane's row, and what says whether it can be believed.
@@ -161,6 +161,8 @@ impl<V: Singles> BlockSums<V> {
         let (zero, lowest) = (V::zero(), V::splat(f32::MIN));
         let mut sums = Self { p: zero, q: zero, ratio: zero, p_top: lowest, q_top: lowest };
         for (p, q) in p.iter().zip(q) {
+            prefetch(p);
+            prefetch(q);
             let (x, y) = (V::load(p), V::load(q));
             sums.p_top = x.maximum(sums.p_top);
             sums.q_top = y.maximum(sums.q_top);

@@ -3,7 +3,7 @@
 use crate::chunk::BLOCK;
 use crate::exponential::{LOWEST, short_exp};
 use crate::math;
-use crate::simd::{LANES, Level, Singles};
+use crate::simd::{LANES, Level, Singles, prefetch};
 use crate::table::Float;
 
 /// Sums over one block, few enough terms that `f32` keeps their digits, and the largest value; of each lane.
@@ -116,6 +116,7 @@ impl Terms for f32 {
         let (lowest, mut sums) = (L::Singles::splat(LOWEST), [L::Singles::zero(); N]);
         let mut top = L::Singles::splat(f32::NEG_INFINITY);
         for chunk in block {
+            prefetch(chunk);
             let value = L::Singles::load(chunk);
             top = value.maximum(top);
             let distance = value.sub(reference);

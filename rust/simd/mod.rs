@@ -47,6 +47,21 @@ pub(crate) fn mul_add<L: Level>(a: f64, b: f64, c: f64) -> f64 {
     if L::FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
+/// Asks for what lies one block of `f32` further on, so that it is in the cache by then: CPUs look ahead on their own, but
+/// not beyond a page. It may lie outside of any array.
+#[inline(always)]
+pub(crate) fn prefetch(chunk: &[f32; LANES]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let ahead = chunk.as_ptr().wrapping_add(crate::chunk::BLOCK * LANES);
+        // SAFETY: every x86-64 CPU has the instruction, which reads nothing that the program could see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = chunk;
+}
+
 /// Sixteen `f32`, and what can be done with each of them.
 pub(crate) trait Singles: Copy {
     /// One truth for each number.
