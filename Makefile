@@ -32,6 +32,7 @@ stubs: .venv/.test
 
 docs: .venv/.test
 	$(BIN)/python -c "from vestige.metrics import DISTANCES, METRICS; from vestige.report.catalogue import catalogue_markdown as text; print(text((*METRICS, *DISTANCES)), end='')" > docs/metrics.md
+	$(BIN)/python -c "from vestige.report.fields import fields_markdown; print(fields_markdown(), end='')" > docs/report-fields.md
 
 lint: .venv/.test
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports

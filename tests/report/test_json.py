@@ -1,12 +1,18 @@
 import json
-from dataclasses import fields, replace
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from math import isinf, isnan, nan
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vestige.report import Card, Report, ReportError, Row, read_json, to_json, write_json
+from vestige.data.tables import table_from_columns
+from vestige.meta.reliability import reliability
+from vestige.report import Card, Report, ReportError, Row, read_json, report_of_table, to_json, write_json
+from vestige.report.fields import fields_markdown
+from vestige.report.model import SCHEMA
 
 
 def edited(report, tmp_path, edit):
@@ -127,3 +133,39 @@ def test_every_field_of_a_row_and_a_card_is_in_the_schema():
     for kind in (Row, Card):
         section = documented.split(f"## {kind.__name__}")[1].split("\n## ")[0]
         assert [field.name for field in fields(kind) if f"`{field.name}`" not in section] == []
+
+
+def test_the_document_lists_every_field_with_its_meaning(report):
+    """Walks a report as it is written, so that no field that a reader meets is missing from the document."""
+    text = fields_markdown()
+    listed = {part.split("\n")[0]: part for part in text.split("\n## ")[1:]}
+
+    def walk(value):
+        if is_dataclass(value):
+            for field in fields(value):
+                line = re.search(rf"^\| `{field.name}` \| .+ \| (.*) \|$", listed[type(value).__name__], re.M)
+                assert line and line[1], f"{type(value).__name__}.{field.name} has no meaning in its docstring"
+                walk(getattr(value, field.name))
+        elif isinstance(value, tuple):
+            for item in value:
+                walk(item)
+        elif isinstance(value, Mapping):
+            for item in value.values():
+                walk(item)
+
+    walk(report)
+    assert text.startswith(f"# Every field of `report.json`, schema `{SCHEMA}`")
+
+
+def test_what_the_engine_says_of_a_real_table_survives_the_way_through_json(tmp_path):
+    rng = np.random.default_rng(0)
+    names = [f"m{i // 3}" for i in range(24)]
+    table = {"model": names, "data": list("abc") * 8, **{m: rng.normal(size=24).tolist() for m in ("RA", "FA", "gap")}}
+    table["RA"][3] = nan
+    judged = reliability(table, better={"RA": "higher", "FA": "lower"}, distance="gap", groups=("data",))
+    scores = table_from_columns(table, better={"RA": "higher", "FA": "lower"}, distance=("gap",), labels=("data",))
+    made = report_of_table(scores, judged, title="t", about={}, created="2026-05-04T10:20:30Z")
+    again = read_json(write_json(made, tmp_path / "report.json"))
+    assert to_json(again) == to_json(made)
+    for field in fields(judged):
+        assert type(getattr(again.reliability, field.name)) is type(getattr(judged, field.name)), field.name

@@ -6,6 +6,7 @@ from math import nan
 import numpy as np
 import pytest
 
+from vestige.meta.model_ranks import model_ranks
 from vestige.meta.stability import stability
 from vestige.report import spans, to_markdown
 from vestige.report.sections import MAX_ROWS, sections
@@ -64,6 +65,20 @@ def test_weights_of_no_winner_are_not_drawn(found):
     assert spans.weight_spans(replace(found, winner=""), 300.0) is None
     drawn = spans.weight_spans(found, 300.0)
     assert all(row.x_low <= row.x <= row.x_high for row in drawn.rows)
+
+
+def test_rank_sets_are_those_of_the_result_and_sets_without_data_are_left_out(report):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(3, 60)) + np.array([[2.0], [0.0], [0.0]])
+    entry = model_ranks(("a", "b", "c"), values, metric="JS", over="prompts")
+    told = model_ranks(("a", "b"), np.zeros((2, 3)), metric="FA")
+    made = sections(replace(report.reliability, ranks=(entry, told)))[0]
+    assert made.rows[0][1] == "a" and {row[0] for row in made.rows} == {"JS"}
+    for _, item, _, together, _ in made.rows:
+        i = entry.items.index(item)
+        assert together == f"{entry.low[i]} to {entry.high[i]}"
+    assert "by JS (60 prompts): a." in made.lead
+    assert sections(replace(report.reliability, ranks=(told,))) == ()
 
 
 def test_every_form_shows_the_sections(report, judged, tmp_path):

@@ -138,12 +138,24 @@ def _weightings(report: Report) -> dict[str, Any]:
         "histograms": charts.histograms(robustness, HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT),
         "histogram_height": HISTOGRAM_HEIGHT,
         "flips": next((entry for entry in robustness if 1 < len(entry.flips) <= MAX_FLIPS), None),
+        "rank_sets": _rank_sets(report),
         "stability": stability,
         "rank_range": stability
         and spans.rank_spans(stability.items, stability.best_rank, stability.worst_rank, SPAN_WIDTH),
         "weight_range": stability and spans.weight_spans(stability, SPAN_WIDTH),
         "dominance": stability and spans.dominance_words(stability),
     }
+
+
+def _rank_sets(report: Report) -> list[tuple[Any, spans.Spans]]:
+    """The ranks that the data leave open, one drawing a score; scores without data are left out."""
+    entries = report.reliability.ranks if report.reliability else ()
+    return [
+        (entry, spans.rank_spans(entry.items, entry.low, entry.high, SPAN_WIDTH, ranks=entry.rank,
+                                 inner=(entry.low_alone, entry.high_alone)))
+        for entry in entries
+        if not entry.reason
+    ]  # fmt: skip
 
 
 def _heats(report: Report) -> tuple[view.Heat, ...]:

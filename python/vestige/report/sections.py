@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
 
+from vestige.meta.model_ranks import ModelRanks
 from vestige.meta.results import Reliability
 from vestige.meta.stability import Stability
 from vestige.report.numbers import DASH, number, percent
 from vestige.report.spans import dominance_words
+from vestige.report.summary import listed
 
 MAX_ROWS = 30
 
@@ -46,7 +48,7 @@ def sections(reliability: Reliability | None) -> tuple[Section, ...]:
     """
     if reliability is None:
         return ()
-    makers: Sequence[Callable[[Reliability], Section | None]] = (_weight_free, _weights)
+    makers: Sequence[Callable[[Reliability], Section | None]] = (_rank_sets, _weight_free, _weights)
     return tuple(section for section in (make(reliability) for make in makers) if section)
 
 
@@ -55,6 +57,36 @@ def limited(
 ) -> Section:
     """A section with as many rows as a reader reads."""
     return Section(name, title, lead, heads, tuple(rows[:MAX_ROWS]), n_text, max(0, len(rows) - MAX_ROWS))
+
+
+def _rank_sets(reliability: Reliability) -> Section | None:
+    rows = [
+        (
+            entry.metric,
+            entry.items[i],
+            number(entry.rank[i]),
+            f"{entry.low[i]} to {entry.high[i]}",
+            f"{entry.low_alone[i]} to {entry.high_alone[i]}",
+        )
+        for entry in reliability.ranks
+        if not entry.reason
+        for i in sorted(range(entry.n_items), key=lambda i: (entry.rank[i], entry.low[i] + entry.high[i]))
+    ]
+    if not rows:
+        return None
+    return limited("rank-sets", "Ranks that the data leave open", _best(reliability.ranks),
+                   ("by", "item", "rank", "set, all together", "set, alone"), rows, 2)  # fmt: skip
+
+
+def _best(ranks: Sequence[ModelRanks]) -> str:
+    """Which items may be the best, by each score."""
+    told = [
+        f"by {entry.metric} ({entry.n_clusters} {entry.over}): {listed(entry.not_separated_from_best)}"
+        for entry in ranks
+        if not entry.reason
+    ]
+    level = percent(next(entry.confidence_level for entry in ranks if not entry.reason))
+    return f"Sets of ranks at {level}, all together and each alone. Not separated from the best {'; '.join(told)}."
 
 
 def _weight_free(reliability: Reliability) -> Section | None:
