@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vestige.meta import published
+from vestige.meta.aggregation import Aggregation, aggregate, ballots_of, examples_of
 from vestige.meta.agreement import agreement
 from vestige.meta.diagnostics import Evidence, diagnose, worst_first
 from vestige.meta.inputs import as_table, candidates, compared
@@ -163,7 +164,15 @@ def _default(
         stability=_stability(layout, weights, constraints, seed),
         ranks=_ranks(layout, weights, seed),
         variance=variance_of_metrics(layout, seed=seed),
+        aggregation=_aggregation(layout, seed),
     )
+
+
+def _aggregation(layout: Layout, seed: int) -> Aggregation | None:
+    items, scores = ballots_of(layout, blocks_of(layout))
+    if len(items) > MOST_RANKED_ITEMS:
+        return None
+    return aggregate(items, scores, by_example=examples_of(layout), seed=seed)
 
 
 def _ranks(layout: Layout, weights: Mapping[str, float], seed: int) -> tuple[ModelRanks, ...]:
@@ -202,7 +211,8 @@ def _missing(layout: Layout, distances: Sequence[str], collapsed: NDArray[np.boo
         sentences.append("Collapsed models are not marked: how much they alone make of the figures is unknown.")
     if len(set(layout.table.models)) > MOST_RANKED_ITEMS:
         sentences.append(
-            f"More than {MOST_RANKED_ITEMS} models: which of them keep their order under every weighting is left out."
+            f"More than {MOST_RANKED_ITEMS} models: which of them keep their order under every weighting, and their "
+            "rankings by several rules, are left out."
         )
     if len(set(layout.table.models)) == layout.n_rows and not layout.table.examples:
         sentences.append(

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vestige.meta.aggregation import Aggregation
 from vestige.meta.model_ranks import ModelRanks
 from vestige.meta.retraining import ModelEquivalence
 from vestige.meta.stability import Stability
@@ -211,6 +212,7 @@ class Reliability:
         ranks: confidence sets for the ranks of the models, by each metric with values by example and by the composite
             where models stand in several rows; empty where nothing can be resampled.
         variance: share of methods, seeds, benchmarks and examples in the variance of each metric.
+        aggregation: one ranking from those by all metrics and blocks, by several rules; None for very many models.
         stability: what no choice of weights can change about the ranking; None for very many models.
         equivalence: what retraining says of each model, where the table has rows of retrained models.
     """
@@ -234,5 +236,6 @@ class Reliability:
     agreement_rank_normalised: Agreement | None = None
     ranks: tuple[ModelRanks, ...] = ()
     variance: tuple[VarianceShares, ...] = ()
+    aggregation: Aggregation | None = None
     stability: Stability | None = None
     equivalence: tuple[ModelEquivalence, ...] = ()
