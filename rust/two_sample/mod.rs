@@ -1,5 +1,6 @@
 //! Statistics of two independent samples.
 
+mod cells;
 mod distance;
 mod roc;
 mod significance;
@@ -30,6 +31,11 @@ pub fn ks_statistic(x: &[f64], y: &[f64]) -> f64 {
     ks_statistics(x, y).map_or(f64::NAN, |gaps| gaps.two_sided())
 }
 
+/// Whether a sample is empty or has a NaN.
+fn lacks_values(x: &[f64]) -> bool {
+    x.is_empty() || x.iter().any(|v| v.is_nan())
+}
+
 /// The one-sided Kolmogorov–Smirnov statistics, times the product of the sizes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gaps {
@@ -49,7 +55,11 @@ impl Gaps {
 
 /// The one-sided Kolmogorov–Smirnov statistics; nothing if a value is NaN or a sample is empty.
 pub fn ks_statistics(x: &[f64], y: &[f64]) -> Option<Gaps> {
-    let (greater, less) = Sorted::new(x, y)?.largest_gaps();
+    if lacks_values(x) || lacks_values(y) {
+        return None;
+    }
+    let in_cells = if x.len() + y.len() < cells::MANY { None } else { cells::largest_gaps(x, y) };
+    let (greater, less) = in_cells.or_else(|| Some(Sorted::new(x, y)?.largest_gaps()))?;
     Some(Gaps { greater, less, sizes: (x.len(), y.len()) })
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::lacks_values;
 use crate::rank::key;
 use crate::{radix, threads};
 
@@ -12,12 +13,12 @@ const NANOSECONDS: usize = 4;
 
 /// Keys of two samples in ascending order, each with a last key above all others.
 pub(super) struct Sorted {
-    first: Vec<u64>,
-    second: Vec<u64>,
+    pub(super) first: Vec<u64>,
+    pub(super) second: Vec<u64>,
 }
 
 /// The key that stands after the last element; no number has it.
-const END: u64 = u64::MAX;
+pub(super) const END: u64 = u64::MAX;
 
 impl Sorted {
     /// Nothing if a sample is empty or has a NaN.
@@ -31,8 +32,7 @@ impl Sorted {
     }
 
     fn by(first: &[f64], second: &[f64], key: impl Fn(f64) -> u64 + Sync) -> Option<Self> {
-        let lacks = |x: &[f64]| x.is_empty() || x.iter().any(|v| v.is_nan());
-        if lacks(first) || lacks(second) {
+        if lacks_values(first) || lacks_values(second) {
             return None;
         }
         let sorted = |x: &[f64], depth: u32| {
@@ -77,21 +77,34 @@ impl Sorted {
     pub(super) fn largest_gaps(&self) -> (u64, u64) {
         let (n, m) = self.sizes();
         let parts = self.pieces(|first, second| {
-            let (mut i, mut j, mut highest, mut lowest) = (first.start, second.start, 0, 0);
-            for _ in 0..first.len() + second.len() {
-                let (a, b) = (self.first[i], self.second[j]);
-                let taken = a.min(b);
-                i += usize::from(a <= b);
-                j += usize::from(a > b);
-                // Within a run of equal values neither function has its value yet.
-                let complete = self.first[i].min(self.second[j]) != taken;
-                let gap = if complete { i as i64 * m as i64 - j as i64 * n as i64 } else { 0 };
-                (highest, lowest) = (gap.max(highest), gap.min(lowest));
-            }
-            (highest, lowest)
+            let before = first.start as i64 * m as i64 - second.start as i64 * n as i64;
+            self.gaps_within((first, second), before, (n, m))
         });
         let (highest, lowest) = parts.iter().fold((0, 0), |sum, part| (sum.0.max(part.0), sum.1.min(part.1)));
         (highest.unsigned_abs(), lowest.unsigned_abs())
+    }
+
+    /// The highest and the lowest gap within ranges of both samples that hold the same values, and `before` them; `sizes`
+    /// are those of the whole samples.
+    pub(super) fn gaps_within(
+        &self,
+        (first, second): (Range<usize>, Range<usize>),
+        before: i64,
+        (n, m): (usize, usize),
+    ) -> (i64, i64) {
+        let (mut i, mut j, mut gap, mut highest, mut lowest) = (first.start, second.start, before, before, before);
+        for _ in 0..first.len() + second.len() {
+            let (a, b) = (self.first[i], self.second[j]);
+            let (taken, from_first) = (a.min(b), a <= b);
+            i += usize::from(from_first);
+            j += usize::from(!from_first);
+            gap += if from_first { m as i64 } else { -(n as i64) };
+            // Within a run of equal values neither function has its value yet.
+            let complete = self.first[i].min(self.second[j]) != taken;
+            let known = if complete { gap } else { before };
+            (highest, lowest) = (known.max(highest), known.min(lowest));
+        }
+        (highest, lowest)
     }
 
     /// What `f` makes of ranges of both samples that hold the same values; cut by the sizes alone.
