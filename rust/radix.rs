@@ -22,8 +22,8 @@ impl<T: Copy + Ord + Default + Send + Sync> Item for (u64, T) {
 
 /// Fewer items are sorted faster by comparing.
 const FEW: usize = 200;
-/// Bits of a digit: as many as keep the ends of all digits' items in the second cache.
-const WIDTH: u32 = 11;
+/// Bits of a digit: with more, the ends of all digits' items are further away.
+const WIDTH: u32 = 10;
 const DIGITS: usize = 1 << WIDTH;
 /// Up to so many items, two digits tell most keys apart; more have three.
 const SHORT: usize = 2000;

@@ -108,36 +108,6 @@ impl Stream {
     pub fn next_u64(&mut self) -> u64 {
         (u64::from(self.next_u32()) << 32) | u64::from(self.next_u32())
     }
-
-    /// A number within (0, 1): the middle of one of 2^52 equal cells, so never 0 nor 1.
-    pub fn uniform(&mut self) -> f64 {
-        ((self.next_u64() >> 12) as f64 + 0.5) * 2f64.powi(-52)
-    }
-
-    /// A standard normal number (Box and Muller).
-    pub fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * self.uniform().ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
-    }
-
-    /// A gamma number of scale 1 (Marsaglia and Tsang 2000); 0 for shape 0.
-    pub fn gamma(&mut self, shape: f64) -> f64 {
-        if shape <= 0.0 {
-            return 0.0;
-        }
-        if shape < 1.0 {
-            let boost = self.uniform().powf(1.0 / shape);
-            return self.gamma(shape + 1.0) * boost;
-        }
-        let d = shape - 1.0 / 3.0;
-        loop {
-            let z = self.normal();
-            let v = (1.0 + z / (9.0 * d).sqrt()).powi(3);
-            if v > 0.0 && self.uniform().ln() < 0.5 * z * z + d * (1.0 - v + v.ln()) {
-                return d * v;
-            }
-        }
-    }
 }
 
 /// Up to this many units an index is made of one word of 32 bits, above of two.
@@ -179,18 +149,5 @@ mod tests {
             let quads = philox_quads(counter.map(|word| [u64::from(word) | (7 << 32); 4]), &round_keys(seed));
             assert_eq!(quads.map(|word| word.map(|x| x as u32)), expected.map(|word| [word; 4]));
         }
-    }
-
-    #[test]
-    fn gamma_has_its_mean_and_variance() {
-        for shape in [0.3, 1.0, 7.5] {
-            let mut stream = Stream::new(1, 0, 0);
-            let draws: Vec<f64> = (0..40_000).map(|_| stream.gamma(shape)).collect();
-            let mean = draws.iter().sum::<f64>() / 4e4;
-            let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4e4;
-            assert!((mean / shape - 1.0).abs() < 0.05, "{mean} for {shape}");
-            assert!((variance / shape - 1.0).abs() < 0.1, "{variance} for {shape}");
-        }
-        assert_eq!(Stream::new(1, 0, 0).gamma(0.0), 0.0);
     }
 }

@@ -14,6 +14,8 @@ use crate::{Error, merge, threads};
 
 /// Longer columns are merged pair by pair.
 const MOST_ITEMS: usize = 4000;
+/// Up to so many items are ranked by comparing all with all.
+const FEW: usize = 64;
 /// Pairs of items whose bits are held at a time, or those of one item if they are more.
 const PAIRS_PER_PIECE: usize = 1 << 14;
 /// Tasks that the pieces are dealt to.
@@ -32,10 +34,11 @@ pub fn kendall_tau_matrix(columns: &[Vec<f64>]) -> Result<Vec<f64>, Error> {
 
 /// A column with its order and ties found once.
 struct Ranked {
-    /// Items that have a value, smallest first.
+    /// Items that have a value, smallest first; only for merging.
     order: Vec<u32>,
+    n_defined: usize,
     /// 0 for the smallest value, the same for equal ones; [`MISSING`] for NaN.
-    dense: Vec<i32>,
+    ranks: Vec<i32>,
     /// Pairs of equal values.
     tied: u64,
 }
@@ -44,18 +47,21 @@ const MISSING: i32 = -1;
 
 impl Ranked {
     fn new(x: &[f64]) -> Self {
+        if x.len() <= FEW {
+            return simd::widest(CountSmaller(x));
+        }
         let groups = tie_groups(x); // NaN comes first or last
-        let (mut order, mut dense, mut tied) = (Vec::with_capacity(x.len()), vec![MISSING; x.len()], 0);
+        let (mut order, mut ranks, mut tied) = (Vec::with_capacity(x.len()), vec![MISSING; x.len()], 0);
         for (rank, group) in (0..).zip(groups.iter().filter(|group| !x[group[0] as usize].is_nan())) {
-            group.iter().for_each(|i| dense[*i as usize] = rank);
+            group.iter().for_each(|i| ranks[*i as usize] = rank);
             order.extend_from_slice(group);
             tied += pairs(group.len());
         }
-        Self { order, dense, tied }
+        Self { n_defined: order.len(), order, ranks, tied }
     }
 
     fn is_complete(&self) -> bool {
-        self.order.len() == self.dense.len()
+        self.n_defined == self.ranks.len()
     }
 
     fn is_plain(&self) -> bool {
@@ -63,7 +69,33 @@ impl Ranked {
     }
 
     fn untied(&self) -> u64 {
-        pairs(self.order.len()) - self.tied
+        pairs(self.n_defined) - self.tied
+    }
+}
+
+/// Ranks of few items: to compare each with all takes less time than to sort.
+struct CountSmaller<'a>(&'a [f64]);
+
+impl Kernel for CountSmaller<'_> {
+    type Output = Ranked;
+
+    #[inline(always)]
+    fn run<L: Level>(self) -> Ranked {
+        let (mut values, n) = ([f64::NAN; FEW], self.0.len());
+        values[..n].copy_from_slice(self.0);
+        let width = n.next_multiple_of(8);
+        let (mut ranks, mut n_defined, mut n_equal) = (vec![MISSING; n], 0, 0);
+        for (x, rank) in self.0.iter().zip(&mut ranks) {
+            let (mut smaller, mut equal) = (0i64, 0i64);
+            for y in &values[..width] {
+                smaller += i64::from(y < x);
+                equal += i64::from(y == x);
+            }
+            if !x.is_nan() {
+                (*rank, n_defined, n_equal) = (smaller as i32, n_defined + 1, n_equal + equal as u64);
+            }
+        }
+        Ranked { order: Vec::new(), n_defined, ranks, tied: (n_equal - n_defined as u64) / 2 }
     }
 }
 
@@ -73,8 +105,8 @@ fn by_merging(columns: &[Ranked], n_items: usize) -> Vec<f64> {
 }
 
 fn tau_by_merging(x: &Ranked, y: &Ranked) -> f64 {
-    let dense = |i: &u32| (x.dense[*i as usize], y.dense[*i as usize]);
-    let mut shared: Vec<(i32, i32)> = x.order.iter().map(dense).filter(|(_, y)| *y != MISSING).collect();
+    let ranks = |i: &u32| (x.ranks[*i as usize], y.ranks[*i as usize]);
+    let mut shared: Vec<(i32, i32)> = x.order.iter().map(ranks).filter(|(_, y)| *y != MISSING).collect();
     let (mut tied_x, mut tied_both) = (0, 0);
     if x.tied > 0 {
         for group in shared.chunk_by_mut(|a, b| a.0 == b.0) {
@@ -91,7 +123,7 @@ fn tau_by_merging(x: &Ranked, y: &Ranked) -> f64 {
 
 fn by_bits(columns: &[Ranked], n_items: usize) -> Vec<f64> {
     let (n, pieces) = (columns.len(), pieces(n_items));
-    let ranks: Vec<Vec<i16>> = columns.iter().map(|c| c.dense.iter().map(|rank| *rank as i16).collect()).collect();
+    let ranks: Vec<Vec<i16>> = columns.iter().map(|c| c.ranks.iter().map(|rank| *rank as i16).collect()).collect();
     let dealt = threads::blocks(pieces.len(), pieces.len().div_ceil(TASKS).max(1));
     let nanoseconds = n * (n + 30) * n_items * n_items / 1000;
     let parts = threads::map(dealt.len(), nanoseconds, |task| {

@@ -3,9 +3,9 @@
 use std::marker::PhantomData;
 
 use super::draw::Counts;
-use super::statistic::{Entry, Groups, Number, Reweighted, add, occurrences};
+use super::statistic::{Entry, Groups, Number, Reweighted, add, dense_ranks, occurrences};
 use super::{LANES, Lanes, Sample};
-use crate::rank::{correlation, tie_groups};
+use crate::rank::correlation;
 
 /// tau-b; `N` holds the number of all rows drawn, `P` its square.
 pub(super) struct Kendall<N, P> {
@@ -17,18 +17,16 @@ pub(super) struct Kendall<N, P> {
 
 impl<N: Number, P: Number + From<N>> Kendall<N, P> {
     pub(super) fn new(sample: &Sample) -> Self {
-        let (groups, mut dense) = (tie_groups(&sample.columns[1]), vec![0; sample.units.len()]);
-        for (rank, group) in (0..).zip(groups.iter()) {
-            group.iter().for_each(|row| dense[*row as usize] = rank);
-        }
-        let by_x = Groups::new(&sample.columns[0], |row| Entry { unit: sample.units[row], y: dense[row] });
-        Self { by_x, n_y: groups.len(), numbers: PhantomData }
+        let (dense, n_y) = dense_ranks(&sample.columns[1]);
+        let by_x = Groups::new(&sample.columns[0], |row| Entry { unit: sample.units[row], other: dense[row] });
+        Self { by_x, n_y, numbers: PhantomData }
     }
 }
 
-/// Rows drawn so far by dense rank of y: their running sums, and themselves.
+/// Rows drawn so far by dense rank of y.
 pub(super) struct Seen<N> {
     tree: Fenwick<N>,
+    /// Themselves, if y has ties.
     by_y: Vec<Lanes<N>>,
 }
 
@@ -36,7 +34,8 @@ impl<N: Number, P: Number + From<N>> Reweighted for Kendall<N, P> {
     type Scratch = Seen<N>;
 
     fn scratch(&self) -> Seen<N> {
-        Seen { tree: Fenwick(vec![[N::default(); LANES]; self.n_y + 1]), by_y: vec![[N::default(); LANES]; self.n_y] }
+        let n_tied = if self.n_y < self.by_x.n_rows() { self.n_y } else { 0 };
+        Seen { tree: Fenwick(vec![[N::default(); LANES]; self.n_y + 1]), by_y: vec![[N::default(); LANES]; n_tied] }
     }
 
     fn nanoseconds(&self) -> usize {
@@ -45,35 +44,36 @@ impl<N: Number, P: Number + From<N>> Reweighted for Kendall<N, P> {
 
     #[inline(always)]
     fn values(&self, counts: &[Counts], Seen { tree, by_y }: &mut Seen<N>) -> Lanes<f64> {
-        tree.0.fill([N::default(); LANES]);
-        by_y.fill([N::default(); LANES]);
-        let (mut net, mut seen) = ([P::default(); LANES], [N::default(); LANES]);
+        let none = [N::default(); LANES];
+        tree.0.fill(none);
+        by_y.fill(none);
+        let (mut net, mut seen) = ([P::default(); LANES], none);
         let (mut tied_x, mut tied_y) = ([P::default(); LANES], [P::default(); LANES]);
         for group in self.by_x.iter() {
-            for entry in group {
-                let (less, equal) = (tree.below(entry.y as usize), &by_y[entry.y as usize]);
-                let times = occurrences::<P>(&counts[entry.unit as usize]);
-                for lane in 0..LANES {
-                    let less_than_greater = (less[lane] - seen[lane]) + (less[lane] + equal[lane]);
-                    net[lane] += times[lane] * P::from(less_than_greater);
-                }
-            }
-            let mut drawn = [N::default(); LANES];
+            let mut drawn = none;
             for entry in group {
                 let times = occurrences(&counts[entry.unit as usize]);
-                tree.add(entry.y as usize, &times);
+                let less = tree.below(entry.other as usize);
+                let mut less_than_greater = difference(&less, &seen);
+                add(&mut less_than_greater, &less);
+                if let Some(equal) = by_y.get(entry.other as usize) {
+                    add(&mut less_than_greater, equal);
+                }
+                add_products(&mut net, &times, &less_than_greater);
                 add(&mut drawn, &times);
-                let equal = &mut by_y[entry.y as usize];
-                for lane in 0..LANES {
-                    let (before, more) = (P::from(equal[lane]), P::from(times[lane]));
-                    tied_y[lane] += more * (before + before + more); // (before + more)^2 - before^2
-                    equal[lane] += times[lane];
+            }
+            for entry in group {
+                let times = occurrences(&counts[entry.unit as usize]);
+                tree.add(entry.other as usize, &times);
+                add_products(&mut tied_y, &times, &times);
+                if let Some(before) = by_y.get_mut(entry.other as usize) {
+                    add_products(&mut tied_y, &times, before);
+                    add_products(&mut tied_y, &times, before);
+                    add(before, &times);
                 }
             }
             add(&mut seen, &drawn);
-            for lane in 0..LANES {
-                tied_x[lane] += P::from(drawn[lane]) * P::from(drawn[lane]);
-            }
+            add_products(&mut tied_x, &drawn, &drawn);
         }
         let mut tau = [0.0; LANES];
         for lane in 0..LANES {
@@ -83,6 +83,22 @@ impl<N: Number, P: Number + From<N>> Reweighted for Kendall<N, P> {
             tau[lane] = correlation(2.0 * net[lane].into(), untied_x, untied_y);
         }
         tau
+    }
+}
+
+#[inline(always)]
+fn difference<N: Number>(a: &Lanes<N>, b: &Lanes<N>) -> Lanes<N> {
+    let mut difference = [N::default(); LANES];
+    for lane in 0..LANES {
+        difference[lane] = a[lane] - b[lane];
+    }
+    difference
+}
+
+#[inline(always)]
+fn add_products<N: Number, P: Number + From<N>>(to: &mut Lanes<P>, a: &Lanes<N>, b: &Lanes<N>) {
+    for lane in 0..LANES {
+        to[lane] += P::from(a[lane]) * P::from(b[lane]);
     }
 }
 

@@ -3,39 +3,37 @@
 use std::marker::PhantomData;
 
 use super::draw::Counts;
-use super::statistic::{Entry, Groups, Number, Reweighted, add, occurrences, rows_drawn};
+use super::statistic::{Entry, Groups, Number, Reweighted, add, dense_ranks, occurrences, rows_drawn};
 use super::{LANES, Lanes, Sample};
-use crate::rank::{correlation, tie_groups};
+use crate::rank::correlation;
 
 /// rho; `N` holds the number of all rows drawn, `P` its square and `S` its cube.
 pub(super) struct Spearman<N, P, S> {
-    /// By x; y is the row's place by y.
-    by_x: Groups<Entry>,
-    /// Units by y.
-    by_y: Groups<u32>,
+    /// Units by x.
+    by_x: Groups<u32>,
+    by_y: Groups<Entry>,
+    n_x: usize,
     numbers: PhantomData<(N, P, S)>,
 }
 
 impl<N: Number, P: Number + From<N>, S: Number + From<P>> Spearman<N, P, S> {
     pub(super) fn new(sample: &Sample) -> Self {
-        let mut place = vec![0; sample.units.len()];
-        for (row, place_by_y) in tie_groups(&sample.columns[1]).iter().flatten().zip(0..) {
-            place[*row as usize] = place_by_y;
-        }
+        let (dense, n_x) = dense_ranks(&sample.columns[0]);
         Self {
-            by_x: Groups::new(&sample.columns[0], |row| Entry { unit: sample.units[row], y: place[row] }),
-            by_y: Groups::new(&sample.columns[1], |row| sample.units[row]),
+            by_x: Groups::new(&sample.columns[0], |row| sample.units[row]),
+            by_y: Groups::new(&sample.columns[1], |row| Entry { unit: sample.units[row], other: dense[row] }),
+            n_x,
             numbers: PhantomData,
         }
     }
 }
 
 impl<N: Number, P: Number + From<N>, S: Number + From<P>> Reweighted for Spearman<N, P, S> {
-    /// Centred rank of x of each row, by y.
+    /// Centred rank of each value of x.
     type Scratch = Vec<Lanes<N>>;
 
     fn scratch(&self) -> Self::Scratch {
-        vec![[N::default(); LANES]; self.by_x.n_rows()]
+        vec![[N::default(); LANES]; self.n_x]
     }
 
     fn nanoseconds(&self) -> usize {
@@ -44,38 +42,68 @@ impl<N: Number, P: Number + From<N>, S: Number + From<P>> Reweighted for Spearma
 
     #[inline(always)]
     fn values(&self, counts: &[Counts], ranks_of_x: &mut Self::Scratch) -> Lanes<f64> {
-        let (mut xx, mut xy, mut yy) = ([S::default(); LANES], [S::default(); LANES], [S::default(); LANES]);
-        let n = rows_drawn::<N>(self.by_y.things(), counts);
-        let mut ranks = CentredRanks { below: [N::default(); LANES], not_below: n };
-        for group in self.by_x.iter() {
+        let n = rows_drawn::<N>(self.by_x.things(), counts);
+        let (mut ranks, mut xx) = (CentredRanks::new(n), Squares::<P, S>::new(&self.by_x));
+        for (group, rank) in self.by_x.iter().zip(ranks_of_x.iter_mut()) {
+            let drawn = rows_drawn::<N>(group, counts);
+            *rank = ranks.next(&drawn);
+            xx.add(&drawn, rank);
+        }
+        let (mut ranks, mut yy) = (CentredRanks::new(n), Squares::<P, S>::new(&self.by_y));
+        let mut xy = [S::default(); LANES];
+        for group in self.by_y.iter() {
             let mut drawn = [N::default(); LANES];
             for entry in group {
                 add(&mut drawn, &occurrences(&counts[entry.unit as usize]));
             }
             let rank = ranks.next(&drawn);
             for entry in group {
-                ranks_of_x[entry.y as usize] = rank;
+                let times = occurrences(&counts[entry.unit as usize]);
+                add_products::<N, P, S>(&mut xy, &times, &ranks_of_x[entry.other as usize], &rank);
             }
-            add_products::<N, P, S>(&mut xx, &drawn, &rank, &rank);
-        }
-        let mut ranks = CentredRanks { below: [N::default(); LANES], not_below: n };
-        let mut ranks_of_x = ranks_of_x.iter();
-        for group in self.by_y.iter() {
-            let mut drawn = [N::default(); LANES];
-            for unit in group {
-                add(&mut drawn, &occurrences(&counts[*unit as usize]));
-            }
-            let rank = ranks.next(&drawn);
-            for (unit, rank_of_x) in group.iter().zip(&mut ranks_of_x) {
-                add_products::<N, P, S>(&mut xy, &occurrences(&counts[*unit as usize]), rank_of_x, &rank);
-            }
-            add_products::<N, P, S>(&mut yy, &drawn, &rank, &rank);
+            yy.add(&drawn, &rank);
         }
         let mut rho = [0.0; LANES];
         for lane in 0..LANES {
-            rho[lane] = correlation(xy[lane].into(), xx[lane].into(), yy[lane].into());
+            let n = n[lane].into();
+            rho[lane] = correlation(xy[lane].into(), xx.total(n, lane), yy.total(n, lane));
         }
         rho
+    }
+}
+
+/// The sum of squares of centred ranks.
+struct Squares<P, S> {
+    has_ties: bool,
+    /// Without ties, from which the sum follows: those of how often each row was drawn.
+    cubes: Lanes<P>,
+    squares: Lanes<S>,
+}
+
+impl<P: Number, S: Number + From<P>> Squares<P, S> {
+    #[inline(always)]
+    fn new<T>(groups: &Groups<T>) -> Self {
+        Self { has_ties: groups.has_ties(), cubes: [P::default(); LANES], squares: [S::default(); LANES] }
+    }
+
+    #[inline(always)]
+    fn add<N: Number>(&mut self, drawn: &Lanes<N>, rank: &Lanes<N>)
+    where
+        P: From<N>,
+    {
+        if self.has_ties {
+            return add_products::<N, P, S>(&mut self.squares, drawn, rank, rank);
+        }
+        for lane in 0..LANES {
+            // At most 255^2 times the rows drawn, which `i32` holds for as many as `i16` does.
+            self.cubes[lane] += P::from(drawn[lane]) * P::from(drawn[lane]) * P::from(drawn[lane]);
+        }
+    }
+
+    /// With `n` rows drawn.
+    #[inline(always)]
+    fn total(&self, n: f64, lane: usize) -> f64 {
+        if self.has_ties { self.squares[lane].into() } else { (n * n * n - self.cubes[lane].into()) / 3.0 }
     }
 }
 
@@ -85,6 +113,11 @@ struct CentredRanks<N> {
 }
 
 impl<N: Number> CentredRanks<N> {
+    #[inline(always)]
+    fn new(n: Lanes<N>) -> Self {
+        Self { below: [N::default(); LANES], not_below: n }
+    }
+
     /// Twice the midrank of the next group less `n + 1`: what is below it less what is above it.
     #[inline(always)]
     fn next(&mut self, drawn: &Lanes<N>) -> Lanes<N> {

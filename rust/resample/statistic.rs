@@ -161,11 +161,20 @@ pub(super) fn prepare(samples: &[Sample], statistic: Statistic) -> Box<dyn Evalu
     }
 }
 
-/// A row of paired values: its unit, and where its y stands.
+/// A row of paired values, in the order of one of them: its unit, and the dense rank of the other.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
     pub(super) unit: u32,
-    pub(super) y: u32,
+    pub(super) other: u32,
+}
+
+/// Dense ranks of a column, 0 for the smallest value, and their number.
+pub(super) fn dense_ranks(column: &[f64]) -> (Vec<u32>, usize) {
+    let (groups, mut dense) = (crate::rank::tie_groups(column), vec![0; column.len()]);
+    for (rank, group) in (0..).zip(groups.iter()) {
+        group.iter().for_each(|row| dense[*row as usize] = rank);
+    }
+    (dense, groups.len())
 }
 
 /// Things in an order, cut into groups of ties.
@@ -192,6 +201,10 @@ impl<T> Groups<T> {
 
     pub(super) fn n_rows(&self) -> usize {
         self.things.len()
+    }
+
+    pub(super) fn has_ties(&self) -> bool {
+        self.sizes.len() < self.things.len()
     }
 
     #[inline(always)]

@@ -14,7 +14,7 @@ use crate::simd::{self, Kernel, Level};
 use crate::{Error, threads};
 pub use differences::{difference_maxima, replicate_maxima};
 pub use moments::Moments;
-use moments::Sums;
+use moments::{Origins, Sums};
 use order::{Order, RankCounts};
 
 /// Models whose sums are in registers at once: with 16 resamples side by side, 12 of AVX2's 16.
@@ -189,20 +189,38 @@ struct Problem<'a> {
     sums: Vec<UnitSums>,
     seed: u64,
     observed: Vec<f64>,
+    origins: Vec<f64>,
     observed_tau: Vec<f64>,
+    origins_of_tau: Vec<f64>,
 }
 
 impl<'a> Problem<'a> {
     fn new(table: &'a Table, seed: u64) -> Self {
         let sums = |metric: &Metric| UnitSums::new(metric, table.n_models, table.n_units[metric.sample]);
         let sums = table.metrics.iter().map(sums).collect();
-        let mut problem = Self { table, sums, seed, observed: Vec::new(), observed_tau: Vec::new() };
+        let [observed, origins, observed_tau, origins_of_tau] = [const { Vec::new() }; 4];
+        let mut problem = Self { table, sums, seed, observed, origins, observed_tau, origins_of_tau };
         let once: Vec<_> = table.n_units.iter().map(|n| vec![[1.0; LANES]; *n]).collect();
         let mut work = Work::new(&problem);
         problem.evaluate(&once, &mut work);
         problem.observed = work.in_table_order(&problem).map(|lanes| lanes[0]).collect();
         problem.observed_tau = work.tau.iter().map(|lanes| lanes[0]).collect();
+        (problem.origins, problem.origins_of_tau) = problem.find_origins(&mut work);
         problem
+    }
+
+    /// [`Origins`] of means and tau, from resamples of the first block if need be.
+    fn find_origins(&self, work: &mut Work) -> (Vec<f64>, Vec<f64>) {
+        let (mut means, mut tau) = (Origins::new(&self.observed), Origins::new(&self.observed_tau));
+        for first in (0..RESAMPLES_PER_BLOCK).step_by(LANES) {
+            if means.are_known() && tau.are_known() {
+                break;
+            }
+            self.evaluate(&self.drawn(first), work);
+            means.look_in(work.in_table_order(self));
+            tau.look_in(work.tau.iter());
+        }
+        (means.into_values(), tau.into_values())
     }
 
     fn n_metrics(&self) -> usize {
@@ -311,8 +329,8 @@ impl<'a> Summary<'a> {
     fn new(problem: &'a Problem<'a>, keep: Keep) -> Self {
         Self {
             problem,
-            means: Sums::new(&problem.observed, keep.means),
-            tau: Sums::new(&problem.observed_tau, keep.tau),
+            means: Sums::new(&problem.observed, &problem.origins, keep.means),
+            tau: Sums::new(&problem.observed_tau, &problem.origins_of_tau, keep.tau),
             ranks: vec![RankCounts::new(problem.table.n_models); problem.n_metrics()],
         }
     }

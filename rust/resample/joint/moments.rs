@@ -17,9 +17,10 @@ pub struct Moments {
     pub replicates: Vec<f64>,
 }
 
-/// Sums over resamples of the distances from the observed values, lane by lane.
+/// Sums over resamples of the distances from some origin, lane by lane.
 pub(super) struct Sums<'a> {
     observed: &'a [f64],
+    origins: &'a [f64],
     n: Vec<Lanes<f64>>,
     first: Vec<Lanes<f64>>,
     second: Vec<Lanes<f64>>,
@@ -28,16 +29,16 @@ pub(super) struct Sums<'a> {
 }
 
 impl<'a> Sums<'a> {
-    pub(super) fn new(observed: &'a [f64], keep: bool) -> Self {
+    pub(super) fn new(observed: &'a [f64], origins: &'a [f64], keep: bool) -> Self {
         let zeros = vec![[0.0; LANES]; observed.len()];
         let replicates = keep.then(Vec::new);
-        Self { observed, n: zeros.clone(), first: zeros.clone(), second: zeros, n_seen: 0, replicates }
+        Self { observed, origins, n: zeros.clone(), first: zeros.clone(), second: zeros, n_seen: 0, replicates }
     }
 
     /// Adds the first `n_valid` lanes to one quantity.
     #[inline(always)]
     pub(super) fn add(&mut self, quantity: usize, values: &Lanes<f64>, n_valid: usize) {
-        let origin = origin(self.observed[quantity]);
+        let origin = self.origins[quantity];
         let (n, first, second) = (&mut self.n[quantity], &mut self.first[quantity], &mut self.second[quantity]);
         for lane in 0..LANES {
             let defined = !values[lane].is_nan() && lane < n_valid;
@@ -85,7 +86,7 @@ impl<'a> Sums<'a> {
             if undefined { f64::NAN } else { (squares.max(0.0) / (n - 1.0)).sqrt() }
         };
         Moments {
-            mean: self.observed.iter().zip(sums()).map(|(value, (n, first))| origin(*value) + first / n).collect(),
+            mean: self.origins.iter().zip(sums()).map(|(origin, (n, first))| origin + first / n).collect(),
             sd: sums().zip(self.second.iter().map(total)).map(spread).collect(),
             n_undefined: n.iter().map(|n| self.n_seen - *n as u64).collect(),
             observed: self.observed.to_vec(),
@@ -94,8 +95,27 @@ impl<'a> Sums<'a> {
     }
 }
 
-/// Where distances are measured from, so that squares keep their digits.
-#[inline(always)]
-fn origin(observed: f64) -> f64 {
-    if observed.is_finite() { observed } else { 0.0 }
+/// Where distances are measured from, so that squares keep their digits: the observed values. In place of those that are
+/// not finite the first finite ones of some resamples.
+pub(super) struct Origins(Vec<Option<f64>>);
+
+impl Origins {
+    pub(super) fn new(observed: &[f64]) -> Self {
+        Self(observed.iter().map(|value| Some(*value).filter(|value| value.is_finite())).collect())
+    }
+
+    pub(super) fn are_known(&self) -> bool {
+        self.0.iter().all(Option::is_some)
+    }
+
+    pub(super) fn look_in<'b>(&mut self, resamples: impl Iterator<Item = &'b Lanes<f64>>) {
+        for (origin, lanes) in self.0.iter_mut().zip(resamples) {
+            *origin = origin.or_else(|| lanes.iter().copied().find(|value| value.is_finite()));
+        }
+    }
+
+    /// 0 where none was found.
+    pub(super) fn into_values(self) -> Vec<f64> {
+        self.0.into_iter().map(Option::unwrap_or_default).collect()
+    }
 }
