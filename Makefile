@@ -4,7 +4,7 @@ BIN := .venv/bin
 SOURCES := pyproject.toml Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 
 NIGHTLY := RUSTUP_TOOLCHAIN=nightly cargo
-TARGETS := tables sequences groups resample
+TARGETS := tables sequences groups resample permutations divergences
 
 .PHONY: demo test test-statistics bench stubs docs lint sanitize fuzz emulate clean
 

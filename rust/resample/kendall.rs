@@ -75,15 +75,20 @@ impl<N: Number, P: Number + From<N>> Reweighted for Kendall<N, P> {
             add(&mut seen, &drawn);
             add_products(&mut tied_x, &drawn, &drawn);
         }
-        let mut tau = [0.0; LANES];
-        for lane in 0..LANES {
-            // Twice the number of pairs, without and with those of a row and itself.
-            let pairs = seen[lane].into() * seen[lane].into();
-            let (untied_x, untied_y) = (pairs - tied_x[lane].into(), pairs - tied_y[lane].into());
-            tau[lane] = correlation(2.0 * net[lane].into(), untied_x, untied_y);
-        }
-        tau
+        tau(&net, &seen, &tied_x, &tied_y)
     }
+}
+
+/// tau-b from the net number of concordant pairs, and from twice the number of tied ones with each row and itself.
+#[inline(always)]
+fn tau<N: Number, P: Number>(net: &Lanes<P>, n: &Lanes<N>, tied_x: &Lanes<P>, tied_y: &Lanes<P>) -> Lanes<f64> {
+    let mut tau = [0.0; LANES];
+    for lane in 0..LANES {
+        let pairs = n[lane].into() * n[lane].into();
+        let (untied_x, untied_y) = (pairs - tied_x[lane].into(), pairs - tied_y[lane].into());
+        tau[lane] = correlation(2.0 * net[lane].into(), untied_x, untied_y);
+    }
+    tau
 }
 
 #[inline(always)]
