@@ -115,9 +115,10 @@ def unbiased_hsic_by_definition(k, other):
     return pairs - 2 * triples + quads
 
 
-def test_cka_is_its_definition_in_both_variants():
+@pytest.mark.parametrize("n_features", [3, 12])
+def test_cka_is_its_definition_in_both_variants(n_features):
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(7, 3)), rng.normal(size=(7, 4))
+    x, y = rng.normal(size=(7, n_features)), rng.normal(size=(7, n_features + 1))
     assert linear_cka(x, y, "plain") == pytest.approx(cka_by_definition(x, y))
     grams = [part @ part.T for part in (x, y)]
     hsic = {(i, j): unbiased_hsic_by_definition(grams[i], grams[j]) for i in (0, 1) for j in (0, 1)}

@@ -176,8 +176,10 @@ def test_blind_baseline_finds_sets_that_differ_and_only_those():
     assert all(e.low <= 0.5 <= e.high for e in alike.values()), alike
     marked = blind_baseline([f"{text} Ann" for text in members], [f"{text} Bob" for text in others])
     # Every held-out word is told right, so the area is 1 and has no interval on the logit scale.
-    assert marked["bag_of_words"].value == 1.0
+    assert marked["words"].value == 1.0
     assert blind_baseline([f"{text} x x" for text in members], others)["length"].low > 0.5
+    alone = blind_baseline(members[:3], others[:3], [0, 0, 0], [1, 2, 3])["words"]
+    assert math.isnan(alone.value) and "two clusters" in alone.reason
 
 
 def test_within_folds_no_shift_between_folds_counts():

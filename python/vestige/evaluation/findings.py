@@ -1,21 +1,14 @@
 """What a reader of this run must know: failed controls, unmatched sets, cut samples, damage that accuracy hides."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.util import find_spec
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vestige import kernels
 from vestige.evaluation.measures import Measures
 from vestige.evaluation.plan import RunPlan
 from vestige.meta.results import Finding
-from vestige.metrics import METRICS
-from vestige.metrics.privacy import blind_scores
+from vestige.metrics import METRICS, membership
 from vestige.report.model import Card
 from vestige.stats.equivalence import Equivalence
 from vestige.stats.estimate import Estimate
-from vestige.stats.intervals import cluster_estimate
 
 TRUNCATED_SHARE = 0.2
 """From this share of cut samples on, FADE is mostly about the cut."""
@@ -130,50 +123,13 @@ def _differs(name: str, auc: Estimate) -> bool:
 
 
 def blind_baseline(run: RunPlan) -> dict[str, Estimate]:
-    """AUC of forget against holdout for scores that need no model, with intervals over clusters.
-
-    Source: Das et al. (2024), arXiv 2406.16201.
-    """
-    if "holdout" not in run.scoring.examples:
+    """Areas of forget against holdout for scores that need no model; empty without a holdout."""
+    examples, clusters = run.scoring.examples, run.clusters()
+    if "holdout" not in examples:
         return {}
-    texts = [e.prompt + e.answer for split in ("forget", "holdout") for e in run.scoring.examples[split]]
-    clusters = run.clusters()
-    groups = np.concatenate([clusters["forget"], clusters["holdout"]])
-    member = np.arange(len(texts)) < len(clusters["forget"])
-    found = {name: _blind_auc(score, member, groups, run) for name, score in blind_scores(texts).items()}
-    return {**found, "words": _words_auc(texts, member, groups, run)}
-
-
-def _blind_auc(
-    score: NDArray[np.float64], member: NDArray[np.bool_], groups: NDArray[np.int64], run: RunPlan
-) -> Estimate:
-    return cluster_estimate(
-        lambda arrays: float(kernels.roc_auc(arrays["forget"], arrays["holdout"])),
-        {"forget": score[member], "holdout": score[~member]},
-        {"forget": groups[member], "holdout": groups[~member]},
-        scale="logit",
-        over=run.config.clusters,
-    )
-
-
-def _words_auc(texts: Sequence[str], member: NDArray[np.bool_], groups: NDArray[np.int64], run: RunPlan) -> Estimate:
-    """AUC of a bag-of-words classifier on held-out folds, by cluster so that a name cannot be learnt."""
-    if find_spec("sklearn") is None:
-        return Estimate(float("nan"), reason="needs scikit-learn: pip install 'vestige[metrics]'")
-    folds = min(5, *(len(np.unique(groups[side])) for side in (member, ~member)))
-    if folds < 2:
-        return Estimate(float("nan"), reason="a classifier needs two clusters in each set")
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-
-    # One letter is a word, so that no text is without one.
-    model = make_pipeline(CountVectorizer(token_pattern=r"\S+"), LogisticRegression(max_iter=1000))
-    score = cross_val_predict(
-        model, texts, member, groups=groups, cv=StratifiedGroupKFold(folds), method="decision_function"
-    )
-    return _blind_auc(score, member, groups, run)
+    sides = ("forget", "holdout")
+    texts = ([example.prompt + example.answer for example in examples[side]] for side in sides)
+    return membership.blind_baseline(*texts, *(clusters[side] for side in sides), over=run.config.clusters)
 
 
 def _hidden_damage(measures: Measures) -> Iterator[Finding]:

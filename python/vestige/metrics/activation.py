@@ -216,16 +216,17 @@ def linear_cka(hidden: ArrayLike, reference: ArrayLike, variant: Literal["unbias
 
 
 def _plain_hsic(x: Floats, y: Floats) -> float:
+    """Sum of the products of both Gram matrices, by whichever product is smaller."""
+    if len(x) < min(x.shape[1], y.shape[1]):
+        return float(((x @ x.T) * (y @ y.T)).sum())
     return float(((y.T @ x) ** 2).sum())
 
 
 def _unbiased_hsic(x: Floats, y: Floats) -> float:
-    n, (k, other) = len(x), (x @ x.T, y @ y.T)
-    np.fill_diagonal(k, 0.0)
-    np.fill_diagonal(other, 0.0)
-    rows, other_rows = k.sum(axis=1), other.sum(axis=1)
-    whole = (k * other).sum() + rows.sum() * other_rows.sum() / ((n - 1) * (n - 2))
-    return float((whole - 2 * rows @ other_rows / (n - 2)) / (n * (n - 3)))
+    """Of centred features, whose Gram matrices without diagonal have rows that sum to minus the diagonal."""
+    n, diagonal, other = len(x), (x**2).sum(axis=1), (y**2).sum(axis=1)
+    whole = _plain_hsic(x, y) + diagonal.sum() * other.sum() / ((n - 1) * (n - 2))
+    return float((whole - (1 + 2 / (n - 2)) * (diagonal @ other)) / (n * (n - 3)))
 
 
 def _activation_values(arrays: Arrays) -> Values:

@@ -114,10 +114,12 @@ def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
     (0.25, 0.75)
     """
     confidences, hits = _checked(confidence, correct)
-    _, codes = np.unique(-confidences, return_inverse=True)
-    wrong = kernels.group_mean(1 - hits, codes)[codes]
+    order = np.argsort(-confidences)
+    starts = np.flatnonzero(np.diff(confidences[order], prepend=np.inf))
+    sizes = np.diff(starts, append=len(hits))
+    wrong = np.repeat(np.add.reduceat(1 - hits[order], starts) / sizes, sizes)
     answered = np.arange(1, len(hits) + 1)
-    risk = np.cumsum(wrong[np.argsort(codes, kind="stable")]) / answered
+    risk = np.cumsum(wrong) / answered
     n_wrong = int((1 - hits).sum())
     best = np.maximum(answered - (len(hits) - n_wrong), 0) / answered
     return RiskCoverage(answered / len(hits), risk, float(risk.mean()), max(0.0, float((risk - best).mean())))
