@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vestige.kernels import kl_divergence, set_num_threads
+from vestige.kernels import kl_divergence, num_threads, set_num_threads
 
 SHAPE = (8192, 131_072)  # 4.3 GB of float32
 
@@ -46,7 +46,7 @@ def test_kl_of_files(benchmark, implementation, files):
     benchmark.group = "kl_divergence of two mapped files of 4.3 GB, float32 logits"
     p, q = (np.load(file, mmap_mode="r") for file in files)
     result = benchmark.pedantic(implementation, (p, q), rounds=1)
-    benchmark.extra_info["bytes"] = p.nbytes + q.nbytes
+    benchmark.extra_info |= {"bytes": p.nbytes + q.nbytes, "threads": num_threads()}
     np.testing.assert_allclose(result[:64], vestige_kl(p[:64], q[:64]), rtol=2e-4)
 
 
@@ -65,5 +65,5 @@ def test_kl_of_files_on_two_threads(benchmark, implementation, files):
     benchmark.group = "kl_divergence of two mapped files of 4.3 GB, float32 logits, 2 threads"
     p, q = (np.load(file, mmap_mode="r") for file in files)
     result = benchmark.pedantic(implementation, (p, q), rounds=1)
-    benchmark.extra_info["bytes"] = p.nbytes + q.nbytes
+    benchmark.extra_info |= {"bytes": p.nbytes + q.nbytes, "threads": num_threads()}
     np.testing.assert_array_equal(result[:64], vestige_kl(p[:64], q[:64]))

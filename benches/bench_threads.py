@@ -75,7 +75,7 @@ def vestige_2_threads(function, *arguments):
 
 
 @pytest.mark.parametrize("work", list(WORK))
-@pytest.mark.parametrize("implementation", [vestige_1_thread, vestige_2_threads])
+@pytest.mark.parametrize("implementation", [vestige_2_threads, vestige_1_thread])
 def test_two_threads(benchmark, implementation, work, quick):
     """Not a bit of a result depends on the number of threads."""
     benchmark.group = f"{work}, 2 threads"

@@ -55,7 +55,7 @@ def duration(seconds: float) -> str:
 
 def share(benches: list[Report], reports: list[Report]) -> str:
     """Of the bandwidth that as many threads read with, where the input is too large for any cache."""
-    n_bytes, threads = (benches[0]["extra_info"].get(name, 0) for name in ("bytes", "threads"))
+    n_bytes, threads = (benches[0]["extra_info"][name] for name in ("bytes", "threads"))
     if n_bytes < OUT_OF_CACHE:
         return "–"
     bandwidths = [report["machine_info"]["read_bandwidth"][str(threads)] for report in reports]
@@ -68,7 +68,7 @@ def rows(reports: list[Report], *, fastest_only: bool) -> list[tuple[float, str]
     rounds = [groups(report) for report in reports]
     lines = []
     for work, benches in rounds[0].items():
-        *_, ours = (name for name in benches if name.startswith("vestige"))  # the last one: two threads, not one
+        ours = next(name for name in benches if name.startswith("vestige"))  # others of ours are its peers
         times = {name: [r[work][name]["stats"]["min"] for r in rounds] for name in benches}
         used = share([r[work][ours] for r in rounds], reports)
         peers = sorted((name for name in times if name != ours), key=lambda name: median(times[name]))
