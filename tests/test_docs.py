@@ -8,12 +8,17 @@ from pathlib import Path
 import vestige
 from vestige.metrics import DISTANCES, METRICS
 from vestige.report.catalogue import catalogue_markdown
+from vestige.report.fields import fields_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_catalogue_document_is_up_to_date():
     assert (ROOT / "docs" / "metrics.md").read_text() == catalogue_markdown((*METRICS, *DISTANCES)), "run `make docs`"
+
+
+def test_the_document_of_fields_is_up_to_date():
+    assert (ROOT / "docs" / "report-fields.md").read_text() == fields_markdown(), "run `make docs`"
 
 
 def test_links_between_documents_lead_somewhere():

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from vestige.meta.model_ranks import model_ranks
+from vestige.meta.reliability import reliability
+from vestige.meta.retraining import MetricEquivalence, ModelEquivalence
 from vestige.meta.stability import stability
 from vestige.report import spans, to_markdown
 from vestige.report.sections import MAX_ROWS, sections
+from vestige.stats.estimate import Estimate
 
 SCORES = np.array([[0.9, 0.8, 0.7], [0.5, 0.6, 0.2], [0.1, 0.3, 0.9], [0.4, 0.5, 0.1]])
 
@@ -79,6 +82,33 @@ def test_rank_sets_are_those_of_the_result_and_sets_without_data_are_left_out(re
         assert together == f"{entry.low[i]} to {entry.high[i]}"
     assert "by JS (60 prompts): a." in made.lead
     assert sections(replace(report.reliability, ranks=(told,))) == ()
+
+
+def test_every_model_has_its_verdict_and_what_its_metrics_say(report):
+    metric = MetricEquivalence("RA", Estimate(0.1), True, 0.1, 0.2, "not inferior")
+    bare = ModelEquivalence("npo", "data a", 3, 0.25, None, Estimate(nan, reason="no original"), (metric,))
+    verdict = report.rows[0].verdict
+    full = replace(
+        bare, group="", distance=verdict, metrics=(metric, replace(metric, metric="FA", verdict="undecided"))
+    )
+    made = sections(replace(report.reliability, equivalence=(bare, full)))[0]
+    assert made.rows[0] == ("npo (data a)", "-", "not inferior: RA", "-", "-", "-")
+    assert made.rows[1][:3] == ("npo", verdict.verdict, "not inferior: RA; undecided: FA")
+    assert "cannot have a p below 0.250" in made.lead
+
+
+def test_one_ranking_and_the_sources_of_variance_are_those_of_the_engine(report):
+    rng = np.random.default_rng(0)
+    names = [f"m{i % 4}" for i in range(24)]
+    data = [f"d{i // 12}" for i in range(24)]
+    seed = [f"s{i // 4 % 3}" for i in range(24)]
+    table = {"model": names, "data": data, "seed": seed, "RA": rng.normal(size=24), "FA": rng.normal(size=24)}
+    judged = reliability(table, better={"RA": "higher", "FA": "lower"}, groups=("data", "seed"))
+    by_name = {section.name: section for section in sections(judged)}
+    assert [row[0] for row in by_name["aggregation"].rows] == list(judged.aggregation.kemeny)
+    shown = {(row[0], row[1]) for row in by_name["variance"].rows}
+    assert shown == {(v.metric, part.source) for v in judged.variance if not v.reason for part in v.components}
+    assert "nan" not in str(by_name).lower().replace("dominance", "")
 
 
 def test_every_form_shows_the_sections(report, judged, tmp_path):

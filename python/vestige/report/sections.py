@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
 
+from vestige.meta.aggregation import Aggregation
 from vestige.meta.model_ranks import ModelRanks
 from vestige.meta.results import Reliability
+from vestige.meta.retraining import ModelEquivalence
 from vestige.meta.stability import Stability
-from vestige.report.numbers import DASH, number, percent
+from vestige.report.numbers import DASH, number, percent, with_interval
 from vestige.report.spans import dominance_words
 from vestige.report.summary import listed
 
@@ -48,7 +50,14 @@ def sections(reliability: Reliability | None) -> tuple[Section, ...]:
     """
     if reliability is None:
         return ()
-    makers: Sequence[Callable[[Reliability], Section | None]] = (_rank_sets, _weight_free, _weights)
+    makers: Sequence[Callable[[Reliability], Section | None]] = (
+        _equivalence,
+        _rank_sets,
+        _weight_free,
+        _weights,
+        _aggregation,
+        _variance,
+    )
     return tuple(section for section in (make(reliability) for make in makers) if section)
 
 
@@ -57,6 +66,35 @@ def limited(
 ) -> Section:
     """A section with as many rows as a reader reads."""
     return Section(name, title, lead, heads, tuple(rows[:MAX_ROWS]), n_text, max(0, len(rows) - MAX_ROWS))
+
+
+def _equivalence(reliability: Reliability) -> Section | None:
+    judged = reliability.equivalence
+    if not judged:
+        return None
+    smallest = max(entry.smallest_p for entry in judged)
+    lead = (
+        "Distance to the retrained models over the distance between them, and every metric against theirs. A rank test "
+        f'of "one of the retrained models" cannot have a p below {number(smallest)} with this many of them.'
+    )
+    heads = ("model", "verdict", "metrics", "ratio", "smallest margin", "gap closed")
+    return limited("equivalence", "Equivalence to retraining", lead, heads, list(map(_judged, judged)), 3)
+
+
+def _judged(entry: ModelEquivalence) -> tuple[str, ...]:
+    by_verdict: dict[str, list[str]] = {}
+    for metric in entry.metrics:
+        by_verdict.setdefault(metric.verdict, []).append(metric.metric)
+    told = "; ".join(f"{verdict}: {listed(names)}" for verdict, names in by_verdict.items())
+    found = entry.distance
+    return (
+        f"{entry.model} ({entry.group})" if entry.group else entry.model,
+        found.verdict if found else DASH,
+        told,
+        with_interval(found.ratio) if found else DASH,
+        number(found.smallest_margin) if found else DASH,
+        with_interval(entry.gap_closed),
+    )
 
 
 def _rank_sets(reliability: Reliability) -> Section | None:
@@ -126,3 +164,50 @@ def _weights(reliability: Reliability) -> Section | None:
 def _range(found: Stability, name: str) -> str:
     low, high = found.weight_range[name]
     return DASH if isnan(low) else f"{number(low)} to {number(high)}"
+
+
+def _aggregation(reliability: Reliability) -> Section | None:
+    found = reliability.aggregation
+    if found is None:
+        return None
+    place = {item: i + 1 for i, item in enumerate(found.kemeny)}
+    order = sorted(range(found.n_items), key=lambda i: place.get(found.items[i], found.n_items))
+    rows = [
+        (
+            found.items[i],
+            str(place.get(found.items[i], DASH)),
+            *(number(scores[i]) if scores else DASH for scores in _rules(found)),
+        )
+        for i in order
+    ]
+    known = "" if found.kemeny_exact else " (the best order that a local search found)"
+    lead = (
+        f"{found.n_ballots} rankings, one a metric and block, made into one by several rules; {percent(found.missing)} "
+        f"of the cells are missing. Kemeny's order contradicts the fewest preferences{known}. {' '.join(found.notes)}"
+    )
+    heads = ("item", "Kemeny", "Borda", "Copeland", "Plackett-Luce", "Bradley-Terry")
+    return limited("aggregation", "One ranking from all metrics", lead.rstrip(), heads, rows)
+
+
+def _rules(found: Aggregation) -> tuple[tuple[float, ...], ...]:
+    return found.borda, found.copeland, found.plackett_luce, found.bradley_terry
+
+
+def _variance(reliability: Reliability) -> Section | None:
+    known = [entry for entry in reliability.variance if not entry.reason]
+    if not known:
+        return None
+    rows = [
+        (entry.metric, part.source, str(part.n_levels), with_interval(part.share))
+        for entry in known
+        for part in entry.components
+    ]
+    noise = ", ".join(
+        f"{entry.metric} {number(entry.signal_to_noise)} (resolves {number(entry.smallest_difference)})"
+        for entry in known
+    )
+    lead = (
+        "Share of each source in the variance of a metric. Signal to noise, and the difference that is found in 80 %: "
+        f"{noise}."
+    )
+    return limited("variance", "Where the variance comes from", lead, ("metric", "source", "levels", "share"), rows, 2)
