@@ -111,6 +111,9 @@ def test_a_missing_array_is_named_with_where_to_read_on(arrays):
     del arrays["retrained.samples.log_prob"]
     with pytest.raises(KeyError, match=r"`retrained\.samples\.log_prob`: give a retrained model"):
         estimate(BY_NAME["FADE"], arrays)
+    del arrays["versus.samples.step_kl_forward"]
+    with pytest.raises(KeyError, match="does not score it, so hand it in to `estimate`"):
+        estimate(BY_NAME["FADE-RB"], arrays)
 
 
 def test_a_variant_reads_the_metric_otherwise_and_an_unknown_one_is_refused(arrays):

@@ -9,6 +9,14 @@ from numpy.typing import NDArray
 
 from vestige.stats.intervals import Scale
 
+# What `vestige evaluate` puts into the store; other columns come from whoever has them.
+_SCORED = frozenset(
+    (
+        *("offsets", "token_id", "token_log_prob", "argmax_hit", "logsumexp", "entropy", "hidden", "log_prob"),
+        *("truncated", "js", "kl", "reverse_kl", "by_reference", "of_reference", "l2", "cluster", "answer"),
+    )
+)
+
 Better = Literal["higher", "lower", "reference"]
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -124,7 +132,9 @@ class Metric:
 
 def _origin(need: str) -> str:
     """A need, and what must be done to have it."""
-    model, split, _ = need.split(".")
+    model, split, column = need.split(".")
+    if column not in _SCORED:
+        return f"`{need}`: `vestige evaluate` does not score it, so hand it in to `estimate`"
     if model in ("retrained", "versus"):
         return f"`{need}`: give a retrained model"
     where = "forget" if split == "samples" else split
