@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from vestige.meta import column_findings
 from vestige.meta.agreement import mean_tau
 from vestige.meta.layout import Layout
 from vestige.meta.oracle import SIGNIFICANCE
@@ -86,7 +87,18 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
         _collapse,
         _composite_not_better,
     )
-    return worst_first([finding for check in checks for finding in check(evidence)])
+    layout = evidence.layout
+    return worst_first(
+        [
+            *(finding for check in checks for finding in check(evidence)),
+            *column_findings.duplicate_columns(layout),
+            *column_findings.duplicate_rows(layout),
+            *column_findings.at_one_end(layout),
+            *column_findings.one_training_seed(layout),
+            *column_findings.reversals(evidence.tracking),
+            *column_findings.unstable_weights(evidence.quality),
+        ]
+    )
 
 
 def worst_first(findings: list[Finding]) -> tuple[Finding, ...]:

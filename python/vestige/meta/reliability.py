@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from vestige.meta import published
 from vestige.meta.aggregation import Aggregation, aggregate, ballots_of, examples_of
 from vestige.meta.agreement import agreement
+from vestige.meta.column_findings import over_forgetting
 from vestige.meta.diagnostics import Evidence, diagnose, worst_first
 from vestige.meta.inputs import as_table, candidates, compared
 from vestige.meta.layout import Layout
@@ -108,7 +109,13 @@ def reliability(
     result = _default(layout, judged.distances, others, flags, seeds, convention, constraints, n_draws, seed)
     # A caller who knows the number of retrained models has judged the models elsewhere.
     lacking = judged.missing(references) if retrained or n_retrained is None else ()
-    result = replace(result, equivalence=judged.equivalence, missing=(*result.missing, *lacking))
+    past = over_forgetting(layout, judged.equivalence)
+    result = replace(
+        result,
+        equivalence=judged.equivalence,
+        findings=worst_first([*result.findings, *past]),
+        missing=(*result.missing, *lacking),
+    )
     return published.as_published(result, layout, others, seed=seed) if convention == "published" else result
 
 
