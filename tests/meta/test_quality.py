@@ -194,3 +194,15 @@ def test_a_priority_of_a_task_weighs_its_correlations():
 def test_an_unknown_task_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match="task_priority names d9, but there are d0, d1, d2, d3"):
         composite(benchmarks({"a": 1.0}), "gap", constraints=Constraints(task_priority={"d9": 2.0}))
+
+
+def test_mean_rank_and_borda_are_judged_by_the_same_rule_and_part_only_over_missing_cells():
+    layout = benchmarks({"a": 1.0, "b": 0.5, "c": 0.0}, n_methods=12)
+    quality = composite(layout, "gap")
+    assert set(quality.rivals) == {"mean rank", "Borda"}
+    for rival in quality.rivals.values():
+        assert rival.value == pytest.approx(quality.equal_weights_held_out.value, abs=0.01)  # rounding decides ties
+        assert rival.n_clusters == quality.rho_held_out.n_clusters
+    holes = np.where(np.random.default_rng(0).random(layout.scores.shape) < 0.3, np.nan, layout.scores)
+    found = composite(replace(layout, scores=holes), "gap").rivals
+    assert found["mean rank"].value != found["Borda"].value

@@ -1,13 +1,14 @@
 """The composite score (UQS): weights learnt from some folds, judged on the folds that did not teach them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vestige.meta.aggregation import borda
 from vestige.meta.layout import Layout, label_column
 from vestige.meta.results import Quality
 from vestige.meta.weights import Constraints, WeightRule, weight_rule
@@ -71,6 +72,7 @@ def composite(layout: Layout, distance: str, *, constraints: Constraints | None 
             else Estimate(nan, n=layout.n_rows, over=judged.over, reason=NO_BEST)
         ),
         equal_weights_held_out=judged.estimate(dict.fromkeys(by_fold, equal)),
+        rivals={name: judged.rival(rule) for name, rule in RIVALS.items()},
     )
 
 
@@ -223,12 +225,34 @@ class _Judge:
         z = np.array([self._fisher(self.folds == fold, of_fold) for fold, of_fold in sorted(weights.items())])
         return fold_mean(z[~np.isnan(z)], n=len(self.scores), over=self.over)
 
+    def rival(self, compose: Callable[[Floats], Floats]) -> Estimate:
+        """The same for a rule that learns nothing and makes one score of a block's scores."""
+        z = []
+        for fold in np.unique(self.folds):
+            rows = self.folds == fold
+            composed = np.full(int(rows.sum()), nan)
+            for block in np.unique(self.blocks[rows]):
+                inside = self.blocks[rows] == block
+                composed[inside] = compose(self.scores[rows][inside])
+            z.append(self._fisher_of(rows, composed))
+        return fold_mean(np.array([value for value in z if not isnan(value)]), n=len(self.scores), over=self.over)
+
     def _fisher(self, rows: NDArray[np.bool_], weights: Floats) -> float:
+        return self._fisher_of(rows, weighted(rank_scores(self.scores[rows], self.blocks[rows]), weights))
+
+    def _fisher_of(self, rows: NDArray[np.bool_], composed: Floats) -> float:
         closeness, blocks = self.closeness[rows], self.blocks[rows]
-        composed = weighted(rank_scores(self.scores[rows], blocks), weights)
         values = [rank_fisher(composed[blocks == b], closeness[blocks == b]) for b in np.unique(blocks)]
         defined = [value for value in values if not isnan(value)]
         return float(np.mean(defined)) if defined else nan
+
+
+def _mean_rank(scores: Floats) -> Floats:
+    ranked = rank_scores(scores, np.zeros(len(scores), dtype=np.int64))
+    return weighted(ranked, np.full(scores.shape[1], 1 / scores.shape[1]))
+
+
+RIVALS: Mapping[str, Callable[[Floats], Floats]] = {"mean rank": _mean_rank, "Borda": borda}
 
 
 def rank_fisher(x: Floats, y: Floats) -> float:

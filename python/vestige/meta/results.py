@@ -145,6 +145,8 @@ class Quality:
         best_single: the metric that won inside the training folds most often; empty where none has a correlation.
         best_single_held_out: its held-out Spearman by the same rule.
         equal_weights_held_out: held-out Spearman of equal weights.
+        rivals: "mean rank" and "Borda" to their held-out Spearman by the same rule; without missing cells both rank as
+            equal weights of midranks do.
     """
 
     recipe: str
@@ -156,6 +158,7 @@ class Quality:
     best_single: str
     best_single_held_out: Estimate
     equal_weights_held_out: Estimate
+    rivals: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
