@@ -47,11 +47,11 @@ def test_unifiedunl_agreement_is_tau_b_within_groups(unified_result):
     assert unified_result.agreement.n_items == 4
 
 
-def test_unifiedunl_takes_under_a_second(unified):
+def test_unifiedunl_takes_under_a_second_and_a_half(unified):
     reliability(**unified)
     start = time.process_time()
     reliability(**unified)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 1.5
 
 
 def test_a_demo_sized_table_takes_under_four_seconds(make_table):
