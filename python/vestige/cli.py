@@ -134,6 +134,7 @@ def reliability(
     from vestige.data.example_scores import read_examples
     from vestige.data.tables import parse_better, parse_margins, read_table
     from vestige.meta.reliability import reliability as judge
+    from vestige.meta.retraining import References
     from vestige.report import report_of_table
 
     orientation, distances = parse_better(better), _names(",".join(distance or ()))
@@ -155,6 +156,7 @@ def reliability(
         convention=convention.value,
         seed=seed,
     )
+    scores = scores.rows(~References(_names(retrained), original).rows(scores))  # references are not ranked
     about = {"command": "vestige " + " ".join(sys.argv[1:]), "table": table.name}
     made = report_of_table(scores, judged, title=f"Reliability of {table.name}", about=about)
     _write_and_show(made, html, markdown, json_path)
