@@ -141,21 +141,22 @@ def reliability(
     named = tuple(dict.fromkeys((*_names(groups), *_names(clusters), *_names(random), *_names(labels))))
     scores = read_table(table, better=orientation, distance=distances, labels=named)
     scores = read_examples(examples, scores) if examples else scores
-    judged = judge(
-        scores,
-        distance=distances,
-        groups=_names(groups),
-        clusters=_names(clusters),
-        random=_names(random),
-        retrained=_names(retrained),
-        original=original,
-        margin=margin,
-        margins=parse_margins(margins),
-        utility=None if utility is None else _names(utility),
-        compare=compare and read_table(compare, better=orientation, labels=named),
-        convention=convention.value,
-        seed=seed,
-    )
+    with errors.status(f"Judging {table.name}: permutations, resamples, weightings"):
+        judged = judge(
+            scores,
+            distance=distances,
+            groups=_names(groups),
+            clusters=_names(clusters),
+            random=_names(random),
+            retrained=_names(retrained),
+            original=original,
+            margin=margin,
+            margins=parse_margins(margins),
+            utility=None if utility is None else _names(utility),
+            compare=compare and read_table(compare, better=orientation, labels=named),
+            convention=convention.value,
+            seed=seed,
+        )
     scores = scores.rows(~References(_names(retrained), original).rows(scores))  # references are not ranked
     about = {"command": "vestige " + " ".join(sys.argv[1:]), "table": table.name}
     made = report_of_table(scores, judged, title=f"Reliability of {table.name}", about=about)
