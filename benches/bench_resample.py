@@ -66,6 +66,9 @@ def vectorised(columns, statistic):
             n, m = (x.shape[1] for x in columns)
             ranks = scipy.stats.rankdata(np.concatenate(columns, axis=1), axis=1)[:, :n]
             return (ranks.sum(axis=1) - n * (n + 1) / 2) / (n * m)
+        case "kendall_tau":
+            a, b = (np.sign(x[:, :, None] - x[:, None]) for x in columns)
+            return (a * b).sum(axis=(1, 2)) / np.sqrt((a**2).sum(axis=(1, 2)) * (b**2).sum(axis=(1, 2)))
     ranks = [scipy.stats.rankdata(x, axis=1) for x in columns]
     a, b = (r - r.mean(axis=1, keepdims=True) for r in ranks)
     return (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
@@ -148,7 +151,7 @@ PEERS = {
     "quantile": {numpy_vectorised: ALL},
     "roc_auc": {scipy_loop: SMALL, numpy_vectorised: ALL},
     "ks_statistic": {scipy_loop: ALL},
-    "kendall_tau": {scipy_bootstrap: SMALL, numba_compiled: ALL},
+    "kendall_tau": {scipy_bootstrap: SMALL, numpy_vectorised: SMALL, numba_compiled: ALL},
     "spearman_rho": {scipy_bootstrap: SMALL, numpy_vectorised: ALL, numba_compiled: ALL},
 }
 CASES = [(s, i, n) for s in PEERS for i, sizes in (PEERS[s] | {vestige_replicates: ALL}).items() for n in sizes]

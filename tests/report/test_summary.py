@@ -4,6 +4,7 @@ from math import nan
 import pytest
 
 from vestige.meta.results import Finding
+from vestige.meta.retraining import ModelEquivalence
 from vestige.report import contents, summary
 from vestige.stats.estimate import Estimate
 
@@ -58,6 +59,14 @@ def test_without_retrained_seeds_no_verdict_is_claimed(table_report):
         "36 rows of scores by 5 metrics; without distances between several retrained seeds, "
         "no verdict of equivalence to retraining is possible."
     )
+
+
+def test_the_verdicts_of_a_table_with_retrained_rows_are_counted(report, table_report):
+    verdict = replace(report.rows[0].verdict, verdict="different")
+    judged = ModelEquivalence("npo", "", 3, 0.25, verdict, Estimate(nan, reason="no original row"), ())
+    judged_table = replace(table_report.reliability, equivalence=(judged, replace(judged, distance=None), judged))
+    text = summary.verdict_sentence(replace(table_report, reliability=judged_table))
+    assert text.startswith("Of 2 models, 0 are equivalent to retraining, 2 different and 0 undecided (margin")
 
 
 def test_the_best_is_named_with_its_verdict_and_open_order(report):

@@ -20,6 +20,8 @@ N_DRAWS = 20_000
 POWER = 0.8
 LEVEL = 0.05
 RESIDUAL = "residual"
+# A component below this share is what rounding left of exactly equal means.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def variance_shares(
     unit = float(np.abs(table - table.mean()).max())  # squares of large or small units would be infinite or 0
     design = _design((table - table.mean()) / unit, len(factors))
     variances: Floats = np.linalg.solve(design.expectation, design.squares / design.df).astype(np.float64)
+    variances[np.abs(variances) < ROUNDING * np.abs(variances).sum()] = 0.0
     shares = _share_estimates(design, variances, confidence_level, seed)
     components = tuple(
         Component(_name(effect, factors), prod(design.levels(effect)), int(df), float(variance) * unit * unit, share)

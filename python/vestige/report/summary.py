@@ -1,5 +1,6 @@
 """What was found, in a few sentences: the top of every form of a report."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import isnan
 
@@ -57,7 +58,7 @@ def verdict_sentence(report: Report) -> str:
     counts, example = contents.verdicts(report), contents.first_verdict(report)
     n_models = len(contents.ranked(report))
     if example is None:
-        return (
+        return _verdicts_of_table(report.reliability) or (
             f"{counted(n_models, 'row')} of scores by {counted(len(contents.metric_cards(report)), 'metric')}; without "
             "distances between several retrained seeds, no verdict of equivalence to retraining is possible."
         )
@@ -72,6 +73,19 @@ def verdict_sentence(report: Report) -> str:
         f"Of {counted(n_models, 'unlearned model')}, {counts['equivalent']} "
         f"{'is' if counts['equivalent'] == 1 else 'are'} equivalent to retraining, "
         f"{counts['different']} different and {counts['undecided']} undecided {margin}.{_why_undecided(report)}"
+    )
+
+
+def _verdicts_of_table(reliability: Reliability | None) -> str:
+    """The same where the rows of a table were judged against its retrained rows; empty where they were not."""
+    found = [entry.distance for entry in (reliability.equivalence if reliability else ()) if entry.distance]
+    if not found:
+        return ""
+    n = Counter(verdict.verdict for verdict in found)
+    return (
+        f"Of {counted(len(found), 'model')}, {n['equivalent']} {'is' if n['equivalent'] == 1 else 'are'} equivalent to "
+        f"retraining, {n['different']} different and {n['undecided']} undecided (margin {number(found[0].margin)} "
+        f"times the distance between {counted(found[0].n_retrained, 'retrained row')})."
     )
 
 
