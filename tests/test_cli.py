@@ -86,6 +86,8 @@ def test_a_report_can_be_shown_again(table, tmp_path):
         (("reliability", "TABLE", *BETTER, "--clusters", "nothing"), ("nothing",)),
         (("reliability", "TABLE", *BETTER, "--convention", "mine"), ("mine", "published")),
         (("reliability", "TABLE", *BETTER, "--convention", "published"), ("published",)),
+        (("reliability", "TABLE", *BETTER, "--least", "RA=0.8,FA=0.4"), ("least ones sum to 1.2",)),
+        (("reliability", "TABLE", *BETTER, "--most", "RA"), ("largest weight 'RA'", "NAME=NUMBER")),
         (("evaluate", "none.yaml"), ("no configuration at",)),
         (("score", "none.yaml"), ("no configuration at",)),
         (("report", "none"), ("none",)),
@@ -96,6 +98,33 @@ def test_a_report_can_be_shown_again(table, tmp_path):
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(table, tmp_path, arguments, words):
     refused(vestige(*(table if a == "TABLE" else a for a in arguments), cwd=tmp_path), *words)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ("empty",)),
+        (b"\xff\xfe\x00", ("UTF-8",)),
+        (b"model,FA,RA,distance\na,1,2,3\n", ("at least 2",)),
+        (b"model,FA,RA,distance\na,,1,2\nb,nan,2,1\n", ("'FA'", "no number at all")),
+        (b"model,FA,RA,distance\na,1,2,3\nb,low,2,1\n", ("row 2", "'FA'", "'low'")),
+        (b"model,FA,FA,RA,distance\na,1,1,2,3\nb,2,2,2,1\n", ("FA, FA", "twice")),
+        (b"model,FA,RA,distance\na,1,2\n", ("row 1", "3 cells", "4")),
+    ],
+)
+def test_a_table_that_cannot_be_judged_is_refused(tmp_path, content, words):
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    refused(vestige("reliability", path, *BETTER), *words)
+
+
+def test_weights_obey_what_is_asked_of_them(table, tmp_path):
+    data = tmp_path / "report.json"
+    asked = ("--least", "FA=0.6", "--priority", "RA=2", "--draws", "250", "--json", data)
+    assert vestige("reliability", table, *BETTER, *asked).returncode == 0
+    judged = json.loads(data.read_text())["reliability"]
+    assert judged["quality"]["weights"]["FA"] >= 0.6 - 1e-12
+    assert {law["n_draws"] for law in judged["robustness"]} == {250}
 
 
 def test_an_empty_forget_set_is_refused_before_anything_is_loaded(micro_run, tmp_path):

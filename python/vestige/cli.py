@@ -125,6 +125,11 @@ def reliability(
     convention: Annotated[
         Convention, typer.Option(help="`default`, or `published`: the analysis of arXiv 2605.02206 as released.")
     ] = Convention.default,
+    least: Annotated[str, typer.Option(help="Smallest weights in the composite: RA=0.2 makes RA required.")] = "",
+    most: Annotated[str, typer.Option(help="Largest weights in the composite: JS=0.4.")] = "",
+    priority: Annotated[str, typer.Option(help="Factors on the weights of metrics, by what is at risk: MIA=3.")] = "",
+    task_priority: Annotated[str, typer.Option(help="Factors on benchmarks (groups): mmlu=2.")] = "",
+    draws: Annotated[int, typer.Option(min=1, help="Weightings drawn by each law, 100 to 10 million.")] = 100,
     seed: Annotated[int, typer.Option(help="Decides draws and permutations.")] = 0,
     html: Html = None,
     markdown: Markdown = None,
@@ -132,9 +137,10 @@ def reliability(
 ) -> None:
     """Can the metrics of a table be believed? Any table of scores: yours, or one from a paper."""
     from vestige.data.example_scores import read_examples
-    from vestige.data.tables import parse_better, parse_margins, read_table
+    from vestige.data.tables import parse_better, parse_numbers, read_table
     from vestige.meta.reliability import reliability as judge
     from vestige.meta.retraining import References
+    from vestige.meta.weights import Constraints
     from vestige.report import report_of_table
 
     orientation, distances = parse_better(better), _names(",".join(distance or ()))
@@ -151,10 +157,17 @@ def reliability(
             retrained=_names(retrained),
             original=original,
             margin=margin,
-            margins=parse_margins(margins),
+            margins=parse_numbers(margins, "margin"),
             utility=None if utility is None else _names(utility),
             compare=compare and read_table(compare, better=orientation, labels=named),
             convention=convention.value,
+            constraints=Constraints(
+                least=parse_numbers(least, "least weight"),
+                most=parse_numbers(most, "largest weight"),
+                metric_priority=parse_numbers(priority, "priority"),
+                task_priority=parse_numbers(task_priority, "task priority"),
+            ),
+            n_draws=draws,
             seed=seed,
         )
     scores = scores.rows(~References(_names(retrained), original).rows(scores))  # references are not ranked
@@ -212,12 +225,12 @@ def compare(
 ) -> None:
     """Is one model better than another? Paired over the examples that both were scored on."""
     from vestige.data.example_scores import table_from_examples
-    from vestige.data.tables import parse_better, parse_margins
+    from vestige.data.tables import parse_better, parse_numbers
     from vestige.meta.comparison import compare_models
     from vestige.report.comparison import print_comparisons, write_comparisons
 
     table = table_from_examples(examples, better=parse_better(better), cluster=cluster)
-    found = compare_models(table, models=_names(models), margins=parse_margins(margins), seed=seed)
+    found = compare_models(table, models=_names(models), margins=parse_numbers(margins, "margin"), seed=seed)
     print_comparisons(found)
     if json_path is not None:
         write_comparisons(found, json_path)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from vestige.meta import column_findings
+from vestige.meta.agreement import agreement
 from vestige.meta.layout import lay_out
 from vestige.meta.oracle import track
 from vestige.meta.quality import composite
@@ -71,3 +72,44 @@ def test_forgetting_more_than_retraining_is_a_warning():
     result = reliability(source, better={"FA": "lower", "RA": "higher"}, retrained=("r0", "r1", "r2"))
     (found,) = [f for f in result.findings if f.code == "over_forgetting"]
     assert found.columns == ("FA",) and "FA of u lies below" in found.message
+
+
+def test_columns_of_p_values_are_named():
+    layout = layout_of(p_value=[0.1, 0.5], ks_p=[0.2, 1.0], forget_quality=[0.0, 0.3], FQ=[2.0, 0.3], ppl=[0.1, 0.2])
+    found = [columns for _, columns in codes(column_findings.p_value_columns(layout))]
+    assert found == [("p_value",), ("ks_p",), ("forget_quality",)]  # FQ has a value that no p-value has
+
+
+def test_distances_between_weights_are_noted():
+    layout = layout_of(better={"A": "higher"}, A=[1, 2], lora_distance=[1, 2], gap=[1, 2])
+    assert codes(column_findings.parameter_distances(layout)) == [("parameter_distance", ("lora_distance",))]
+    marked = replace(layout, table=replace(layout.table, machinery={"gap": "parameters"}))
+    assert len(codes(column_findings.parameter_distances(marked))) == 2
+
+
+def test_tests_that_count_alone_only_are_counted(make_table):
+    layout = lay_out(make_table({"a": 2.0, "b": 0.0}), clusters=("method",))
+    tracking = track(layout, "gap")
+    alone = [
+        replace(entry, p=0.04, p_adjusted=adjusted) for entry, adjusted in zip(tracking, (0.01, 0.08), strict=True)
+    ]
+    family = replace(agreement(layout), p=np.full((2, 2), 0.3), p_adjusted=np.full((2, 2), 0.3))
+    (found,) = column_findings.uncorrected_tests(family, alone)
+    assert found.evidence == {"alone": 2, "adjusted": 1} and "2 metrics against gap" in found.message
+    assert codes(column_findings.uncorrected_tests(family, alone[:1])) == []
+
+
+def test_a_metric_on_which_the_original_looks_retrained_fails_its_control():
+    source = {
+        "model": ["u", "v", "full", "r0", "r1", "r2"],
+        "FA": [0.3, 0.1, 0.2, 0.19, 0.2, 0.21],
+        "JS": [0.3, 0.1, 0.9, 0.01, 0.02, 0.01],
+        "RA": [0.7, 0.8, 0.9, 0.9, 0.9, 0.8],
+    }
+    better = {"FA": "lower", "JS": "lower", "RA": "higher"}
+    result = reliability(source, better=better, retrained=("r0", "r1", "r2"), original="full")
+    (found,) = [f for f in result.findings if f.code == "failed_control"]
+    assert found.columns == ("FA",) and found.severity == "artefact"
+    seen = {**source, "FA": [0.3, 0.1, 0.8, 0.19, 0.2, 0.21]}
+    judged = reliability(seen, better=better, retrained=("r0", "r1", "r2"), original="full")
+    assert "failed_control" not in {f.code for f in judged.findings}

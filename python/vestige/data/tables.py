@@ -56,29 +56,30 @@ def parse_better(text: str) -> dict[str, str]:
     return better
 
 
-def parse_margins(text: str) -> dict[str, float]:
-    """Margins from the text form of the command line.
+def parse_numbers(text: str, what: str) -> dict[str, float]:
+    """Named numbers from the text form of the command line.
 
     Args:
         text: comma-separated `NAME=NUMBER`, each number above 0.
+        what: what the numbers are, for errors.
 
     Returns:
-        Metric to margin.
+        Name to number.
 
     Raises:
         TableError: if a part is not of that form.
 
-    >>> parse_margins("RA=0.02, MIA=0.05")
+    >>> parse_numbers("RA=0.02, MIA=0.05", "margin")
     {'RA': 0.02, 'MIA': 0.05}
     """
-    margins: dict[str, float] = {}
+    named: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = part.partition("=")
         size = number(value)
         if not name.strip() or size is None or not 0 < size < inf:
-            raise TableError(f"cannot read the margin {part!r}: write NAME=NUMBER with a number above 0, as RA=0.02")
-        margins[name.strip()] = size
-    return margins
+            raise TableError(f"cannot read the {what} {part!r}: write NAME=NUMBER with a number above 0, as RA=0.02")
+        named[name.strip()] = size
+    return named
 
 
 def read_table(
@@ -175,7 +176,7 @@ def refuse_few(n_rows: int) -> None:
         TableError: naming their number.
     """
     if n_rows < 2:
-        raise TableError(f"the table has {n_rows} models: judging metrics needs at least 2, and more to say anything")
+        raise TableError(f"judging metrics needs at least 2 models, and more to say anything; the table has {n_rows}")
 
 
 def _refuse_unoriented(columns: Columns, placed: set[str], item: str) -> None:

@@ -1,18 +1,25 @@
-"""What else a reader of a table must know: copies, floors, ceilings, reversals, shaky weights, over-forgetting."""
+"""What else a reader of a table must know: copies, floors, reversals, shaky weights, failed controls."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vestige.meta.layout import Layout
-from vestige.meta.results import Finding, Quality, Tracking
-from vestige.meta.retraining import ModelEquivalence
+from vestige.meta.layout import Layout, label_column
+from vestige.meta.results import Agreement, Finding, Quality, Tracking
+from vestige.meta.retraining import ModelEquivalence, References
+from vestige.metrics.table import ScoreTable
 
 # Most models at one end: the metric no longer tells them apart, whatever the others do.
 AT_ONE_END = 0.5
 # A weight that moves by this much between folds is another recipe.
 WEIGHT_RANGE = 0.25
+LEVEL = 0.05
+# How published tables name p-values, forget quality (the p-value of a KS test) among them.
+P_VALUE = re.compile(r"(.*[ _-])?(p|p[ _-]?values?|forget[ _-]?quality|fq)", re.IGNORECASE)
+OF_PARAMETERS = re.compile(r".*(param|weight|lora|adapter).*", re.IGNORECASE)
 
 
 def duplicate_columns(layout: Layout) -> Iterator[Finding]:
@@ -141,3 +148,91 @@ def over_forgetting(layout: Layout, equivalence: Sequence[ModelEquivalence]) -> 
                 f"put there, which shows as well. Orient {metric} to the retrained value (reference), not to 0.",
                 {"models": len(past)},
             )
+
+
+def p_value_columns(layout: Layout) -> Iterator[Finding]:
+    """Metrics that are p-values: the same shift gives another one with other numbers of examples."""
+    for name in layout.metrics:
+        values = layout.table.columns[name]
+        if P_VALUE.fullmatch(name) and not np.any((values < 0) | (values > 1)):
+            yield Finding(
+                "p_value_column",
+                "warning",
+                (name,),
+                f"{name} is named like a p-value. It falls with the number of examples for the same shift (.23, .011, "
+                f".0005 at 40, 200, 400), so rows of sets that differ in size cannot be compared, and averages say "
+                f"nothing. Score the size of the difference instead (KS distance, AUC).",
+                {"rows": layout.n_rows},
+            )
+
+
+def parameter_distances(layout: Layout) -> Iterator[Finding]:
+    """Distances between weights: they depend on how a model is written down."""
+    for name in (name for name in layout.table.columns if name not in layout.table.better):
+        if layout.table.machinery.get(name) == "parameters" or OF_PARAMETERS.fullmatch(name):
+            yield Finding(
+                "parameter_distance",
+                "note",
+                (name,),
+                f"{name} is a distance between weights: models that say the same can be far apart in it, and the "
+                f"factors of an adapter can change while their product does not. Take a distance between outputs, or "
+                f"between merged weights, as a second opinion.",
+            )
+
+
+def uncorrected_tests(agreement: Agreement, tracking: Sequence[Tracking]) -> Iterator[Finding]:
+    """Families in which single tests are significant only as long as their number is not counted."""
+    pairs = np.triu_indices(len(agreement.metrics), 1)
+    families = []
+    if agreement.p_adjusted is not None:
+        families.append(("pairs of metrics", agreement.p[pairs], agreement.p_adjusted[pairs]))
+    for distance in dict.fromkeys(entry.distance for entry in tracking):
+        found = [(entry.p, entry.p_adjusted) for entry in tracking if entry.distance == distance]
+        families.append((f"metrics against {distance}", *np.array(found).T))
+    for what, p, adjusted in families:
+        alone, left = int((p < LEVEL).sum()), int((adjusted < LEVEL).sum())
+        if alone > left:
+            yield Finding(
+                "uncorrected_tests",
+                "note",
+                (),
+                f"Of {np.isfinite(p).sum()} {what}, {alone} have p < .05 on their own and {left} once their number is "
+                f"counted: among so many tests some are small by chance. Read the adjusted values.",
+                {"alone": alone, "adjusted": left},
+            )
+
+
+def failed_controls(table: ScoreTable, references: References, groups: Sequence[str]) -> Iterator[Finding]:
+    """Metrics of forgetting on which the original cannot be told from the retrained models, in any group."""
+    if not (references.original and references.retrained):
+        return
+    blocks = list(zip(*(label_column(table, name) for name in (*groups, "model")), strict=True))
+    for metric in (m for m in table.metrics if table.better[m] != "higher" and m not in (references.utility or ())):
+        told = _originals_told(table.columns[metric], blocks, references)
+        if told and not any(told):
+            yield Finding(
+                "failed_control",
+                "artefact",
+                (metric,),
+                f"On {metric} the original ({references.original}), which knows everything, lies among the retrained "
+                f"models: the metric cannot see what it is to measure here. Nothing follows from a model that does "
+                f"well on it.",
+                {"groups": len(told)},
+            )
+
+
+def _originals_told(
+    values: NDArray[np.float64], blocks: Sequence[tuple[str, ...]], references: References
+) -> list[bool]:
+    """For each group with an original and two retrained models, whether the original lies outside their range."""
+    told = []
+    for group in dict.fromkeys(block[:-1] for block in blocks):
+        of = {
+            name: values[[block == (*group, name) for block in blocks]]
+            for name in (references.original, *references.retrained)
+        }
+        floor = np.concatenate([np.empty(0), *(of[name] for name in references.retrained)])
+        known = of[references.original]
+        if len(known) and len(floor) >= 2 and not np.isnan([*known, *floor]).any():
+            told.append(bool(known.mean() < floor.min() or known.mean() > floor.max()))
+    return told

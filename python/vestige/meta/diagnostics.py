@@ -97,6 +97,9 @@ def diagnose(evidence: Evidence) -> tuple[Finding, ...]:
             *column_findings.one_training_seed(layout),
             *column_findings.reversals(evidence.tracking),
             *column_findings.unstable_weights(evidence.quality),
+            *column_findings.p_value_columns(layout),
+            *column_findings.parameter_distances(layout),
+            *column_findings.uncorrected_tests(evidence.agreement, evidence.tracking),
         ]
     )
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from vestige.meta import published
 from vestige.meta.aggregation import Aggregation, aggregate, ballots_of, examples_of
 from vestige.meta.agreement import agreement
-from vestige.meta.column_findings import over_forgetting
+from vestige.meta.column_findings import failed_controls, over_forgetting
 from vestige.meta.diagnostics import Evidence, diagnose, worst_first
 from vestige.meta.inputs import as_table, candidates, compared
 from vestige.meta.layout import Layout
@@ -109,7 +109,7 @@ def reliability(
     result = _default(layout, judged.distances, others, flags, seeds, convention, constraints, n_draws, seed)
     # A caller who knows the number of retrained models has judged the models elsewhere.
     lacking = judged.missing(references) if retrained or n_retrained is None else ()
-    past = over_forgetting(layout, judged.equivalence)
+    past = [*over_forgetting(layout, judged.equivalence), *failed_controls(scores, references, groups)]
     result = replace(
         result,
         equivalence=judged.equivalence,
