@@ -99,7 +99,9 @@ def score(
 
 @app.command()
 def reliability(
-    table: Annotated[Path, typer.Argument(help="CSV, JSON, JSONL or Parquet; one row a model.")],
+    table: Annotated[
+        Path, typer.Argument(help="CSV, JSON, JSONL or Parquet, one row a model; or open-unlearning's runs.")
+    ],
     better: Annotated[
         str, typer.Option(help="Orientation of every metric: FA=lower,RA=higher,X=reference:0.25 (value or row name).")
     ] = "",
@@ -138,6 +140,7 @@ def reliability(
     """Can the metrics of a table be believed? Any table of scores: yours, or one from a paper."""
     from vestige.data.example_scores import read_examples
     from vestige.data.tables import parse_better, parse_numbers, read_table
+    from vestige.integrations.open_unlearning import find_evaluations, read_evaluations
     from vestige.meta.reliability import reliability as judge
     from vestige.meta.retraining import References
     from vestige.meta.weights import Constraints
@@ -145,7 +148,10 @@ def reliability(
 
     orientation, distances = parse_better(better), _names(",".join(distance or ()))
     named = tuple(dict.fromkeys((*_names(groups), *_names(clusters), *_names(random), *_names(labels))))
-    scores = read_table(table, better=orientation, distance=distances, labels=named)
+    if table.is_dir():
+        scores = read_evaluations(find_evaluations(table), better=orientation, distance=distances)
+    else:
+        scores = read_table(table, better=orientation, distance=distances, labels=named)
     scores = read_examples(examples, scores) if examples else scores
     with errors.status(f"Judging {table.name}: permutations, resamples, weightings"):
         judged = judge(
