@@ -38,7 +38,11 @@ def _described(benchmark, request, monkeypatch):
         return self.pedantic(function, args, rounds=1) if long else run(self, function, *args)
 
     monkeypatch.setattr(BenchmarkFixture, "__call__", call)
-    benchmark.extra_info["implementation"] = request.node.callspec.params["implementation"].__name__
+    benchmark.extra_info |= {
+        "implementation": request.node.callspec.params["implementation"].__name__,
+        "bytes": 0,
+        "threads": num_threads(),
+    }
 
 
 @pytest.fixture
