@@ -88,11 +88,11 @@ fn check(result: Result<PermutationTest, vestige::Error>, columns: &[Vec<f64>]) 
 
 /// A few numbers with many ties, both infinities and NaN.
 fn numbers(bytes: &[i8]) -> Vec<f64> {
-    let number = |byte: &i8| match byte {
+    let number = |byte: &i8| match *byte {
         i8::MIN => f64::NAN,
         -127 => f64::NEG_INFINITY,
         127 => f64::INFINITY,
-        x => f64::from(*x) / 8.0,
+        x => f64::from(x) / 8.0,
     };
     bytes.iter().map(number).collect()
 }
