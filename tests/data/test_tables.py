@@ -125,7 +125,7 @@ def spoiled(**changes):
         (spoiled(FA=[0.5, "high", 1.0]), ASKED, "row 2 of column 'FA' holds 'high'"),
         (spoiled(FA=[None, "", "nan"]), ASKED, "'FA' holds no number"),
         (spoiled(seed=[1, 1, 1], dataset=["d", "d", "d"]), ASKED, r"rows 1 and 3 are the same model \(GA, d, 1\)"),
-        ({name: values[:1] for name, values in COLUMNS.items()}, ASKED, "1 models"),
+        ({name: values[:1] for name, values in COLUMNS.items()}, ASKED, "the table has 1"),
         (spoiled(RA=[1.0]), ASKED, "differ in length"),
         ([1, 2], ASKED, "from list"),
         (COLUMNS, {**ASKED, "distance": ("gap", "RA")}, "'RA' is a distance and has an orientation"),

@@ -167,3 +167,8 @@ def test_a_wrong_argument_is_named(changes, message):
     arguments = {"scores": [[0.0, 1.0], [1.0, 0.0]], "weights": [0.5, 0.5]} | changes
     with pytest.raises(ValueError, match=message):
         perturb_weights(**arguments)
+
+
+def test_more_models_than_pairs_can_be_counted_of_are_refused():
+    with pytest.raises(ValueError, match=r"10,000 models.* it has 10,001"):
+        perturb_weights(np.zeros((10_001, 1)), [1.0])

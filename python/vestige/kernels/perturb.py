@@ -11,6 +11,9 @@ from vestige.kernels._array import count, matrix, seed_of, vector
 
 Law = Literal["simplex", "dirichlet", "lognormal"]
 
+# Two square matrices of counts take 1.6 GB at this number.
+MOST_MODELS = 10_000
+
 
 @dataclass(frozen=True)
 class WeightPerturbation:
@@ -72,8 +75,8 @@ def perturb_weights(
         The summary; see `WeightPerturbation`.
 
     Raises:
-        ValueError: if a shape does not fit, a score is not finite, weights are negative or do not sum to 1,
-            or the law is unknown.
+        ValueError: if a shape does not fit, there are more than 10,000 models (pairs of them are counted), a score is
+            not finite, weights are negative or do not sum to 1, or the law is unknown.
 
     Source: defined here.
 
@@ -104,6 +107,11 @@ def perturb_weights(
 
 
 def _check_scores(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
+    if len(scores) > MOST_MODELS:
+        raise ValueError(
+            f"`scores` may have {MOST_MODELS:,} models, because every pair of them is counted, but it has "
+            f"{len(scores):,}: rank a part of them"
+        )
     if scores.shape[1] != weights.size:
         raise ValueError(
             f"`weights` must hold one a column of `scores`, but there are {weights.size} for {scores.shape}"

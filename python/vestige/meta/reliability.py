@@ -17,7 +17,7 @@ from vestige.meta.layout import Layout
 from vestige.meta.model_ranks import ModelRanks, ranks_of_composite, ranks_of_metrics
 from vestige.meta.oracle import track
 from vestige.meta.quality import blocks_of, composite, equal_weights, rank_scores, weighted
-from vestige.meta.results import Agreement, Finding, Reliability
+from vestige.meta.results import Agreement, Finding, Reliability, Robustness
 from vestige.meta.retraining import References
 from vestige.meta.robustness import item_scores, robustness
 from vestige.meta.stability import Stability, stability
@@ -160,7 +160,7 @@ def _default(
         tracking=tracking,
         second_tracking=second,
         quality=quality,
-        robustness=robustness(layout, weights, constraints=constraints, n_draws=n_draws, seed=seed),
+        robustness=_robustness(layout, weights, constraints, n_draws, seed),
         comparison=comparison,
         published={},
         findings=worst_first([*diagnose(evidence), *_findings_of_comparison(others, comparison)]),
@@ -173,6 +173,14 @@ def _default(
         variance=variance_of_metrics(layout, seed=seed),
         aggregation=_aggregation(layout, seed),
     )
+
+
+def _robustness(
+    layout: Layout, weights: Mapping[str, float], constraints: Constraints | None, n_draws: int, seed: int
+) -> tuple[Robustness, ...]:
+    if len(set(layout.table.models)) > MOST_RANKED_ITEMS:
+        return ()
+    return robustness(layout, weights, constraints=constraints, n_draws=n_draws, seed=seed)
 
 
 def _aggregation(layout: Layout, seed: int) -> Aggregation | None:
@@ -218,8 +226,8 @@ def _missing(layout: Layout, distances: Sequence[str], collapsed: NDArray[np.boo
         sentences.append("Collapsed models are not marked: how much they alone make of the figures is unknown.")
     if len(set(layout.table.models)) > MOST_RANKED_ITEMS:
         sentences.append(
-            f"More than {MOST_RANKED_ITEMS} models: which of them keep their order under every weighting, and their "
-            "rankings by several rules, are left out."
+            f"More than {MOST_RANKED_ITEMS} models: rankings under other weights, which models keep their order under "
+            "every weighting, and rankings by several rules are left out."
         )
     if len(set(layout.table.models)) == layout.n_rows and not layout.table.examples:
         sentences.append(
