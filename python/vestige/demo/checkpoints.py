@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import LlamaForCausalLM
 
+from vestige.scoring.loading import quiet_transformers
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -59,15 +61,17 @@ def save_checkpoint(
     """Publishes an ordinary Hugging Face folder: config, safetensors, tokenizer."""
 
     def fill(part: Path) -> None:
-        model.save_pretrained(part)
-        tokenizer.save_pretrained(part)
+        with quiet_transformers():
+            model.save_pretrained(part)
+            tokenizer.save_pretrained(part)
 
     publish(folder, fingerprint, fill, record)
 
 
 def load_checkpoint(folder: Path) -> LlamaForCausalLM:
     """Loads a model that `save_checkpoint` wrote, without asking any network."""
-    model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(folder, local_files_only=True)
+    with quiet_transformers():
+        model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(folder, local_files_only=True)
     return model
 
 
