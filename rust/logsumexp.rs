@@ -134,13 +134,19 @@ impl<V: Singles> Reference<V> {
     /// Whether a largest number is too far above it.
     #[inline(always)]
     pub(crate) fn is_exceeded(&self, top: V) -> bool {
-        V::any(self.value.add(V::splat(HEAD_ROOM)).below(top))
+        V::any(self.exceeded(top))
     }
 
-    /// Raises it to the largest number of its row; by how much that was.
+    #[inline(always)]
+    fn exceeded(&self, top: V) -> V::Mask {
+        self.value.add(V::splat(HEAD_ROOM)).below(top)
+    }
+
+    /// Raises it to the largest number of its row where that is too far above, so that no row's sums depend on the rows
+    /// beside it; by how much that was.
     #[inline(always)]
     pub(crate) fn raise(&mut self, top: V, each_lane: bool) -> [f64; LANES] {
-        let (before, mut after) = (self.value.to_array(), top.maximum(self.value).to_array());
+        let (before, mut after) = (self.value.to_array(), V::select(self.exceeded(top), top, self.value).to_array());
         if !each_lane {
             after = [after.iter().copied().fold(f32::MIN, f32::max); LANES];
         }

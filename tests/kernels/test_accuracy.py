@@ -165,6 +165,22 @@ def test_what_a_row_gets_does_not_depend_on_the_rows_beside_it(n_classes, spoilt
 
 
 @pytest.mark.parametrize("n_classes", LENGTHS)
+def test_a_late_large_logit_changes_no_bit_of_the_rows_beside_it(n_classes):
+    rng = np.random.default_rng(n_classes)
+    p, q = (rng.normal(scale=3, size=(23, n_classes)).astype(np.float32) for _ in "pq")
+    ids, others = rng.integers(0, n_classes, size=23), np.arange(23) != 5
+
+    def rows():
+        parts = divergences(p, q, KINDS, "logits", alpha=ALPHA)
+        return [*parts.values(), kl_divergence(p, q, "logits"), entropy(p, space="logits"), token_log_probs(p, ids)]
+
+    before = rows()
+    p[5, -1] = 90.0
+    for old, new in zip(before, rows(), strict=True):
+        np.testing.assert_array_equal(new[others], old[others])
+
+
+@pytest.mark.parametrize("n_classes", LENGTHS)
 @pytest.mark.parametrize("space", ["logits", "log_probs"])
 @pytest.mark.parametrize("precision", ["native", "float64"])
 def test_equal_float32_rows_have_a_divergence_of_exactly_zero(n_classes, space, precision):
