@@ -95,7 +95,6 @@ def plan_run(
     _refuse_other_widths(subjects)
     references = tuple(subject.checkpoint for subject in subjects if subject.role == "retrained")
     settings = config.scoring.model_dump(exclude={"spans", "chat", "system"})
-    settings["further"] = tuple(config.scoring.further)
     asked = settings.pop("examples_per_shard")
     shards = shard_sizes(examples, subjects[0].checkpoint.folder) if asked is None else dict.fromkeys(examples, asked)
     scoring = Plan(

@@ -1,0 +1,81 @@
+"""Configurations as YAML files, with paths that are relative to the file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from vestige.evaluation.config.base import ConfigError
+from vestige.evaluation.config.data import SPLITS
+from vestige.evaluation.config.run import Config
+
+
+def read_config(path: str | Path) -> Config:
+    """The configuration in a YAML file, paths in it made absolute (they are relative to the file).
+
+    Raises:
+        ConfigError: if the file is missing or not YAML, a field is missing, unknown or out of range.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration at {path}") from None
+    except (IsADirectoryError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a YAML file ({error})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} is no configuration: expected `models:` and `data:` with settings under them")
+    try:
+        return resolved(Config.model_validate(raw), path.parent)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_mistakes(error)}") from None
+
+
+def write_config(config: Config, path: Path) -> None:
+    """Write a configuration as YAML, paths under the file's folder relative to it."""
+    text = yaml.safe_dump(relative_to(config, path.parent).model_dump(), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _mistakes(error: ValidationError) -> str:
+    rows = (
+        f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']} (found {e['input']!r:.60})" for e in error.errors()
+    )
+    return "; ".join(rows)
+
+
+def resolved(config: Config, base: Path) -> Config:
+    """The configuration with paths made absolute that are relative to a folder."""
+
+    def checkpoint(text: str) -> str:
+        """A path if its first folder is there, so that a mistyped folder is not taken for a hub id."""
+        local = (base / text).exists() or (base / Path(text).parts[0]).is_dir()
+        return str((base / text).resolve()) if local else text
+
+    return _with_paths(config, checkpoint, lambda text: str((base / text).resolve()))
+
+
+def relative_to(config: Config, base: Path) -> Config:
+    """The configuration with paths under a folder made relative to it."""
+    base = base.resolve()
+
+    def relative(text: str) -> str:
+        return str(Path(text).relative_to(base)) if base in Path(text).parents else text
+
+    return _with_paths(config, relative, relative)
+
+
+def _with_paths(config: Config, checkpoint: Callable[[str], str], data: Callable[[str], str]) -> Config:
+    models = config.models.model_copy(
+        update={
+            "original": checkpoint(config.models.original),
+            "retrained": tuple(checkpoint(path) for path in config.models.retrained),
+            "unlearned": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in config.models.unlearned),
+            "controls": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in config.models.controls),
+        }
+    )
+    files = {name: data(path) for name in (*SPLITS, "folder") if (path := getattr(config.data, name)) is not None}
+    return config.model_copy(update={"models": models, "data": config.data.model_copy(update=files)})

@@ -1,0 +1,65 @@
+"""Which checkpoints a run is about."""
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from vestige.evaluation.config.base import Strict
+
+
+class Unlearned(Strict):
+    """One unlearned checkpoint.
+
+    Attributes:
+        name: unique in tables.
+        path: folder or hub id.
+        method: what made it; checkpoints of one method are resampled together. Default: the name.
+        strength: strength or snapshot of the method.
+    """
+
+    name: str
+    path: str
+    method: str = ""
+    strength: str = ""
+
+
+class Control(Strict):
+    """A model whose verdict is known beforehand.
+
+    Attributes:
+        name: unique in tables.
+        path: folder or hub id.
+        expected: "different", or "not different".
+    """
+
+    name: str
+    path: str
+    expected: Literal["different", "not different"]
+
+
+class Models(Strict):
+    """The checkpoints.
+
+    Attributes:
+        original: before unlearning.
+        retrained: trained without the forget set, one a seed; the first judges, the second is the distance's. Without
+            any, only what needs none is computed.
+        unlearned: the checkpoints to be judged.
+        controls: planted controls, may be empty.
+    """
+
+    original: str
+    retrained: tuple[str, ...] = ()
+    unlearned: tuple[Unlearned, ...] = ()
+    controls: tuple[Control, ...] = ()
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> "Models":
+        own = ["original", *(f"retrained-{i}" for i in range(len(self.retrained)))]
+        # The original may be listed among the controls that must come out different; it always is one.
+        controls = [m.name for m in self.controls if (m.name, m.path) != ("original", self.original)]
+        names = [*own, *(m.name for m in self.unlearned), *controls]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            taken = "original and retrained-0, -1, ... are taken"
+            raise ValueError(f"names must be unique ({taken}), found twice: {', '.join(repeated)}")
+        return self

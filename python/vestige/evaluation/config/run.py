@@ -1,0 +1,61 @@
+"""A whole configuration, and what its parts must have of one another."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from vestige.evaluation.config.base import Strict
+from vestige.evaluation.config.data import Data
+from vestige.evaluation.config.interventions import Interventions
+from vestige.evaluation.config.models import Models
+from vestige.evaluation.config.scoring import Scoring
+
+
+class Config(Strict):
+    """One run.
+
+    Attributes:
+        title: headline of the report.
+        kind: what the checkpoints are: "language" (causal language models), "vision_language" (models that answer about
+            images), "classifier" (of images or texts) or "diffusion" (image generators; the data are images with
+            prompts or classes).
+        models: the checkpoints.
+        data: the data files.
+        scoring: settings of the forward passes.
+        margin: the largest ratio of distances that counts as equivalent to retraining.
+        clusters: what the data's `cluster` field names, in the plural.
+        note: anything a reader of the report should know of these models.
+        interventions: models that are changed on purpose and scored again; needs a retrained model to compare with.
+    """
+
+    title: str = "Unlearning evaluation"
+    kind: Literal["language", "vision_language", "classifier", "diffusion"] = "language"
+    models: Models
+    data: Data
+    scoring: Scoring = Scoring()
+    margin: Annotated[float, Field(gt=1)] = 1.25
+    clusters: str = "authors"
+    note: str = ""
+    interventions: Interventions | None = None
+
+    @model_validator(mode="after")
+    def _spans_of_texts(self) -> "Config":
+        if self.scoring.rule and self.kind not in ("language", "vision_language"):
+            raise ValueError(f"scoring.spans and scoring.chat are about answers in tokens, which a {self.kind} has not")
+        return self
+
+    @model_validator(mode="after")
+    def _known_models(self) -> "Config":
+        wanted = self.interventions
+        if wanted is None:
+            return self
+        if self.kind == "diffusion":
+            raise ValueError("interventions change language models and classifiers; diffusion models are not changed")
+        known = [model.name for model in self.models.unlearned]
+        if unknown := [name for name in wanted.models if name not in known]:
+            raise ValueError(f"interventions: no unlearned model is called {', '.join(unknown)}")
+        if not wanted.changes:
+            raise ValueError("interventions: say which, `relearn: {steps: 10}` or `quantise: {bits: 4}` or both")
+        if not self.models.retrained:
+            raise ValueError("interventions need a retrained model: without one nobody knows what comes back by itself")
+        return self

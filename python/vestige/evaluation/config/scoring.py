@@ -1,0 +1,59 @@
+"""Settings of the forward passes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from vestige.evaluation.config.base import Strict
+from vestige.scoring.spans import Policy, SpanRule
+
+
+class Scoring(Strict):
+    """Everything that a stored number depends on.
+
+    Attributes:
+        dtype: "auto" (as stored), "float32", "bfloat16" or "float16"; sums are float32 or better in any case.
+        batch_size: sequences a forward pass.
+        samples: sampled answers a prompt, for FADE.
+        prompts: forget prompts that are sampled after, spread evenly over the file.
+        max_new_tokens: a sample that has not ended by then is cut there.
+        layer: which of the hidden states AD compares: 0 is the embeddings, -1 the last, after the final norm.
+        seed: of the samples.
+        spans: how the answer is found among the tokens, `docs/scoring-spans.md`; default `whole-offset`.
+        chat: whether prompt and answer are turns in the chat template; default only for models of images and text.
+        system: system turn of examples without one of their own; only with `chat`.
+        examples_per_shard: how finely the store is cut; default so that no column of a shard takes more than 256 MiB.
+        further: what only some metrics read: "alternatives" (other answers that the data name: truth ratio, options),
+            "texts" (greedy answers: ROUGE and its like), "gradients" (a backward pass an example), "steps" (exact
+            divergences from the retrained models at each step of both models' samples).
+        top_k: likeliest tokens of each step that are kept, with the mass of all others; 0 for none.
+        full: precision in which the whole distribution of each step is kept, "float32", "float16" or "bfloat16".
+    """
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    samples: Annotated[int, Field(ge=1)] = 8
+    prompts: Annotated[int, Field(ge=1)] = 40
+    max_new_tokens: Annotated[int, Field(ge=1)] = 32
+    layer: int = -2
+    seed: int = 0
+    spans: Policy | None = None
+    chat: bool | None = None
+    system: str = ""
+    examples_per_shard: Annotated[int, Field(ge=1)] | None = None
+    further: tuple[Literal["alternatives", "texts", "gradients", "steps"], ...] = ("alternatives",)
+    top_k: Annotated[int, Field(ge=0)] = 0
+    full: Literal["", "float32", "float16", "bfloat16"] = ""
+
+    @model_validator(mode="after")
+    def _system_needs_chat(self) -> "Scoring":
+        if self.system and not self.chat:
+            raise ValueError("a system turn needs the chat template: set `chat: true`")
+        return self
+
+    @property
+    def rule(self) -> SpanRule | None:
+        """How an example becomes tokens; None for the kind's own way."""
+        if self.spans is None and self.chat is None:
+            return None
+        return SpanRule(self.spans or "whole-offset", bool(self.chat), self.system)
