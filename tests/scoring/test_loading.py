@@ -257,12 +257,15 @@ def test_code_in_a_checkpoint_runs_only_when_asked(tiny, tmp_path):
         "class OwnConfig(LlamaConfig):\n    model_type = 'own'\n"
         "class OwnModel(LlamaForCausalLM):\n    config_class = OwnConfig\n"
     )
-    with pytest.raises(CheckpointError, match="cannot load coded"):
+    before = fingerprint(folder)
+    with pytest.raises(CheckpointError, match=r"cannot load coded: .*set `trust_remote_code: true` under `models`"):
         load_language_model(folder, device="cpu")
     assert not (tmp_path / "ran").exists()
     model = load_language_model(folder, device="cpu", trust_remote_code=True)
     assert (tmp_path / "ran").exists()
     torch.testing.assert_close(logits(model), logits(load_language_model(tiny, device="cpu")), atol=0, rtol=0)
+    (folder / "own.py").write_text((folder / "own.py").read_text() + "# changed\n")
+    assert fingerprint(folder) != before
 
 
 @pytest.fixture

@@ -89,8 +89,11 @@ def plan_run(
             other classes.
     """
     examples = examples_of(config.data)
-    store, known = out / "store", fingerprints or {}
-    subjects = (*_subjects(config, _Finder(store, known)), *_changed_subjects(changed, _Finder(store, known)))
+    store, known, code = out / "store", fingerprints or {}, config.models.trust_remote_code
+    subjects = (
+        *_subjects(config, _Finder(store, known, code)),
+        *_changed_subjects(changed, _Finder(store, known, code)),
+    )
     _refuse_other_vocabularies(subjects, config.kind)
     _refuse_other_widths(subjects)
     references = tuple(subject.checkpoint for subject in subjects if subject.role == "retrained")
@@ -104,6 +107,7 @@ def plan_run(
         config.kind,
         rule=config.scoring.rule,
         examples_per_shard=shards,
+        trust_remote_code=code,
         **settings,
     )
     return RunPlan(config, scoring, subjects, tuple(changed))
@@ -151,11 +155,12 @@ class _Finder:
 
     store: Path
     fingerprints: Mapping[str, str]
+    code: bool
     known: dict[str, Checkpoint] = field(default_factory=dict)
 
     def __call__(self, name: str, path: str) -> Checkpoint:
         try:
-            folder = checkpoint_folder(path)
+            folder = checkpoint_folder(path, code=self.code)
             digest = self.fingerprints.get(name) or fingerprint(folder)
         except CheckpointError as error:
             raise CheckpointError(f"{name}: {error}") from None

@@ -9,7 +9,7 @@ from typing import Any
 ADAPTER = "adapter_config.json"
 
 # What decides how text and images become the model's inputs, and how an image is noised.
-_INPUTS = ("tokenizer*.json", "*processor_config.json", "chat_template*", "scheduler_config.json")
+_INPUTS = ("tokenizer*.json", "*processor_config.json", "chat_template*", "scheduler_config.json", "*.py")
 
 
 class CheckpointError(RuntimeError):

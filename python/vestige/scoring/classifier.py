@@ -97,7 +97,14 @@ class _Batch:
     features: NDArray[np.float32] | None
 
 
-def load(checkpoint: str | Path, *, name: str = "", dtype: str = "auto", device: str | None = None) -> Classifier:
+def load(
+    checkpoint: str | Path,
+    *,
+    name: str = "",
+    dtype: str = "auto",
+    device: str | None = None,
+    trust_remote_code: bool = False,
+) -> Classifier:
     """A classifier from a local folder or a hub id, by what its `config.json` says it is.
 
     Read are models of images (`AutoModelForImageClassification` with its image processor), models of texts
@@ -109,11 +116,12 @@ def load(checkpoint: str | Path, *, name: str = "", dtype: str = "auto", device:
         name: how messages call it, default the folder's name.
         dtype: "auto" (as stored), "float32", "bfloat16" or "float16".
         device: default a GPU where there is one, else the CPU.
+        trust_remote_code: whether code that comes with a checkpoint of transformers may run here.
 
     Raises:
         CheckpointError: if it is missing, incomplete or not a classifier.
     """
-    folder = checkpoint_folder(checkpoint)
+    folder = checkpoint_folder(checkpoint, code=trust_remote_code)
     name = name or folder.name
     config = read_json((base_folder(folder) or folder) / "config.json")
     kinds = [str(kind).split("For")[-1] for kind in config.get("architectures") or ()]
@@ -121,9 +129,9 @@ def load(checkpoint: str | Path, *, name: str = "", dtype: str = "auto", device:
         if "architecture" in config and "model_type" not in config:
             return _load_timm(folder, name, dtype, device)
         if any(kind.startswith("ImageClassification") for kind in kinds):
-            return _load_image_model(folder, name, dtype, device)
+            return _load_image_model(folder, name, dtype, device, trust_remote_code)
         if "SequenceClassification" in kinds:
-            return _load_text_model(folder, name, dtype, device)
+            return _load_text_model(folder, name, dtype, device, trust_remote_code)
     raise CheckpointError(
         f"{name} ({folder}) is no classifier: its config.json names {config.get('architectures')}, not an architecture "
         "for image or sequence classification; give a model of your own to `vestige.scoring.classifier.from_module`"
@@ -226,11 +234,13 @@ def score(
     return columns
 
 
-def _load_image_model(folder: Path, name: str, dtype: str, device: str | None) -> Classifier:
+def _load_image_model(folder: Path, name: str, dtype: str, device: str | None, trusted: bool) -> Classifier:
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-    model = _pretrained(AutoModelForImageClassification, folder, name, dtype, device)
-    processor = AutoImageProcessor.from_pretrained(processor_folder(folder), local_files_only=True)
+    model = _pretrained(AutoModelForImageClassification, folder, name, dtype, device, trusted)
+    processor = AutoImageProcessor.from_pretrained(
+        processor_folder(folder), local_files_only=True, trust_remote_code=trusted
+    )
     colours = "L" if getattr(model.config, "num_channels", 3) == 1 else "RGB"
 
     def collate(items: Sequence[Item]) -> Inputs:
@@ -248,10 +258,13 @@ def _load_image_model(folder: Path, name: str, dtype: str, device: str | None) -
     )
 
 
-def _load_text_model(folder: Path, name: str, dtype: str, device: str | None) -> Classifier:
+def _load_text_model(folder: Path, name: str, dtype: str, device: str | None, trusted: bool) -> Classifier:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model = _pretrained(AutoModelForSequenceClassification, folder, name, dtype, device)
+    model = _pretrained(AutoModelForSequenceClassification, folder, name, dtype, device, trusted)
+    tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer_folder(folder), local_files_only=True, trust_remote_code=trusted
+    )
     padding = model.config.get_text_config().pad_token_id
     return Classifier(
         model=model,
@@ -260,7 +273,7 @@ def _load_text_model(folder: Path, name: str, dtype: str, device: str | None) ->
         call=lambda inputs: model(**inputs).logits,
         collate=lambda items: _padded([item.ids for item in items], padding or 0),
         classes={label: i for i, label in model.config.id2label.items()},
-        tokenizer=AutoTokenizer.from_pretrained(tokenizer_folder(folder), local_files_only=True),
+        tokenizer=tokenizer,
         # Without a padding token, models that read the last token cannot tell where a padded text ends.
         batch_limit=1 if padding is None else 0,
     )
@@ -297,8 +310,8 @@ def _load_timm(folder: Path, name: str, dtype: str, device: str | None) -> Class
     )
 
 
-def _pretrained(auto: Any, folder: Path, name: str, dtype: str, device: str | None) -> Any:
-    model = load_pretrained(auto, folder, name=name, dtype=dtype, device=device)
+def _pretrained(auto: Any, folder: Path, name: str, dtype: str, device: str | None, trusted: bool) -> Any:
+    model = load_pretrained(auto, folder, name=name, dtype=dtype, device=device, trust_remote_code=trusted)
     if model.config.problem_type == "multi_label_classification":
         raise CheckpointError(f"{name} has several labels an example, whose probabilities are no distribution")
     return model

@@ -28,7 +28,8 @@ class Kind:
     """What can be done with the models of one kind.
 
     Attributes:
-        load: from a folder or hub id, with `name`, `dtype` and `device`, to a model.
+        load: from a folder or hub id, with `name`, `dtype` and `device`, to a model; of transformers' also with
+            `trust_remote_code`.
         encode: from a model and an example to what is scored; kinds that score answers in tokens also take a
             `SpanRule`, how the answer is found among them.
         score: from a model and encoded examples, with `batch_size`, `layer` and `reduce`, to columns of the store.

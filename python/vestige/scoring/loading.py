@@ -171,6 +171,11 @@ def as_checkpoint_error(name: str, folder: Path) -> Iterator[None]:
     except CheckpointError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        if "trust_remote_code" in str(error):
+            raise CheckpointError(
+                f"cannot load {name}: {folder} needs Python code of its own, which runs only if you say so; read it, "
+                "then set `trust_remote_code: true` under `models` (in Python, `trust_remote_code=True`)"
+            ) from error
         raise CheckpointError(f"cannot load {name} from {folder}: {first_line(error)}") from error
 
 

@@ -59,7 +59,7 @@ def score_model(plan: Plan, subject: Checkpoint, phase: int) -> None:
 def load(plan: Plan, checkpoint: Checkpoint) -> Any:
     """The model of a checkpoint; a worker compares many with the same few retrained ones, which it keeps if small."""
     small = checkpoint in plan.references and kept_bytes(plan) > 0
-    return (_load_and_keep if small else _load)(plan.kind, plan.dtype, checkpoint)
+    return (_load_and_keep if small else _load)(plan.kind, plan.dtype, plan.trust_remote_code, checkpoint)
 
 
 def _note_facts(plan: Plan, subject: Checkpoint, model: Any) -> None:
@@ -69,6 +69,7 @@ def _note_facts(plan: Plan, subject: Checkpoint, model: Any) -> None:
         "upcast": "float32",
         "batch_plan": {"batch_size": plan.batch_size, "examples_per_shard": dict(plan.examples_per_shard)},
         "threads": torch.get_num_threads(),
+        "trust_remote_code": plan.trust_remote_code,
     }
     folder = plan.store.root / subject.key
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,8 +94,9 @@ def weight_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
 
 
-def _load(kind: str, dtype: str, checkpoint: Checkpoint) -> Any:
-    return KINDS[kind].load(checkpoint.folder, name=checkpoint.name, dtype=dtype)
+def _load(kind: str, dtype: str, trust_remote_code: bool, checkpoint: Checkpoint) -> Any:
+    trusted = {"trust_remote_code": True} if trust_remote_code else {}
+    return KINDS[kind].load(checkpoint.folder, name=checkpoint.name, dtype=dtype, **trusted)
 
 
 _load_and_keep = cache(_load)

@@ -88,6 +88,7 @@ class Plan:
             where the kind speaks in tokens.
         top_k: likeliest tokens kept with the mass of all others, where the kind speaks in tokens; 0 for none.
         full: precision in which the whole distribution of each token is kept; "" where it is not.
+        trust_remote_code: whether code that lies in a checkpoint may run.
     """
 
     examples: Mapping[str, tuple[Example, ...]]
@@ -106,6 +107,7 @@ class Plan:
     further: tuple[str, ...] = ("alternatives",)
     top_k: int = 0
     full: Literal["", "float32", "float16", "bfloat16"] = ""
+    trust_remote_code: bool = False
 
     @property
     def how(self) -> Kind:
@@ -181,6 +183,7 @@ class Plan:
             **{library: version(library) for library in ("torch", "transformers")},
             **self.how.versions,
             **self.how.constants,
+            **({"trust_remote_code": True} if self.trust_remote_code else {}),
         }
         data = {split: digest(examples) for split, examples in self.examples.items()}
         by_split = {

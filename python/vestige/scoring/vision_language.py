@@ -93,12 +93,17 @@ class Item:
 
 
 def load(
-    checkpoint: str | Path, *, name: str = "", dtype: str = "auto", device: str | None = None
+    checkpoint: str | Path,
+    *,
+    name: str = "",
+    dtype: str = "auto",
+    device: str | None = None,
+    trust_remote_code: bool = False,
 ) -> VisionLanguageModel:
     """A model that answers about images, with its processor, from a local folder or a hub id.
 
     Loaded as `AutoModelForImageTextToText` and `AutoProcessor` (LLaVA, BLIP-2 with a decoder, Qwen-VL and others);
-    only safetensors are read and no code of the checkpoint is run. Placeholders of images are given a probability of 0
+    only safetensors are read. Placeholders of images are given a probability of 0
     as answers: a model that said one could not be read back.
 
     Args:
@@ -106,19 +111,20 @@ def load(
         name: how messages call it, default the folder's name.
         dtype: "auto" (as stored), "float32", "bfloat16" or "float16".
         device: default a GPU where there is one, else the CPU.
+        trust_remote_code: whether code that comes with the checkpoint may run here.
 
     Raises:
         CheckpointError: if it is missing, incomplete, no such model, or an encoder-decoder.
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    folder = checkpoint_folder(checkpoint)
+    folder, trusted = checkpoint_folder(checkpoint, code=trust_remote_code), {"trust_remote_code": trust_remote_code}
     name = name or folder.name
-    model = load_pretrained(AutoModelForImageTextToText, folder, name=name, dtype=dtype, device=device)
+    model = load_pretrained(AutoModelForImageTextToText, folder, name=name, dtype=dtype, device=device, **trusted)
     if model.config.get_text_config().is_encoder_decoder:
         raise CheckpointError(f"{name} has an encoder-decoder as its language model; answers of decoders only are read")
     with quiet_transformers(), as_checkpoint_error(name, folder):
-        processor = AutoProcessor.from_pretrained(processor_folder(folder), local_files_only=True)
+        processor = AutoProcessor.from_pretrained(processor_folder(folder), local_files_only=True, **trusted)
     speaker = _Blip2 if model.config.model_type == "blip-2" else _Speaker
     return VisionLanguageModel(speaker(model, _placeholders(model, processor)), processor, name, folder)
 

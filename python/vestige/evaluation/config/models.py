@@ -46,12 +46,15 @@ class Models(Strict):
             any, only what needs none is computed.
         unlearned: the checkpoints to be judged.
         controls: planted controls, may be empty.
+        trust_remote_code: whether Python code that lies in a checkpoint may run here. Read it first: it can do whatever
+            you can. Off by default, and a checkpoint that needs it is then refused.
     """
 
     original: str
     retrained: tuple[str, ...] = ()
     unlearned: tuple[Unlearned, ...] = ()
     controls: tuple[Control, ...] = ()
+    trust_remote_code: bool = False
 
     @model_validator(mode="after")
     def _unique_names(self) -> "Models":

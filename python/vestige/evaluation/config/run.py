@@ -45,6 +45,12 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _code_of_transformers(self) -> "Config":
+        if self.models.trust_remote_code and self.kind == "diffusion":
+            raise ValueError("models.trust_remote_code is about models of transformers; no code of a pipeline is run")
+        return self
+
+    @model_validator(mode="after")
     def _known_models(self) -> "Config":
         wanted = self.interventions
         if wanted is None:
