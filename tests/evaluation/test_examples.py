@@ -32,6 +32,16 @@ def test_a_layout_gives_the_splits_that_have_no_path_of_their_own(folder):
     }
 
 
+def test_a_layout_gives_the_further_splits_that_metrics_read_unless_they_have_a_file_of_their_own(folder):
+    for name in ("real_authors_perturbed", "world_facts_perturbed"):
+        (folder / "tofu" / f"{name}.json").write_text(json.dumps({"question": name, "answer": "Ibsen"}))
+    data = Data(layout="tofu", folder=str(folder / "tofu"), further={"world_facts": str(folder / "own.jsonl")})
+    splits = examples_of(data)
+    assert set(splits) == {"forget", "retain", "real_authors", "world_facts"}
+    assert "real_authors_perturbed" in splits["real_authors"][0].prompt
+    assert splits["world_facts"][0].prompt == "When?"
+
+
 def test_a_layout_without_a_split_that_is_needed_says_so(folder):
     (folder / "tofu" / "bio_questions.json").write_text(
         json.dumps([{"question": "Q", "choices": list("abcd"), "answer": 1}])
@@ -57,12 +67,14 @@ def test_data_that_names_too_little_is_refused(fields, message):
 
 def test_paths_of_a_layout_are_relative_to_the_configuration_and_survive_it(folder):
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump({"models": {"original": "m"}, "data": {"layout": "tofu", "folder": "tofu"}}))
+    data = {"layout": "tofu", "folder": "tofu", "further": {"passages": "own.jsonl"}}
+    path.write_text(yaml.safe_dump({"models": {"original": "m"}, "data": data}))
     config = read_config(path)
     assert config.data.folder == str(folder / "tofu")
     assert examples_of(config.data)["forget"][0].answer == " Ann"
     write_config(config, folder / "copy.yaml")
-    assert yaml.safe_load((folder / "copy.yaml").read_text())["data"]["folder"] == "tofu"
+    copied = yaml.safe_load((folder / "copy.yaml").read_text())["data"]
+    assert (copied["folder"], copied["further"]) == ("tofu", {"passages": "own.jsonl"})
     assert read_config(folder / "copy.yaml") == config
     path.write_text(yaml.safe_dump({"models": {"original": "m"}, "data": {"forget": "f"}}))
     with pytest.raises(ConfigError, match="data: Value error, retain must be given"):

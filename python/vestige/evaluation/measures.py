@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from vestige.data.examples import Example
 from vestige.evaluation.plan import RunPlan, Subject
+from vestige.evaluation.worked_out import WORKED_OUT
 from vestige.metrics import DISTANCES, METRICS, Metric, ScoreTable, estimate
+from vestige.metrics.columns import BY_NAME as COLUMNS
 from vestige.metrics.diffusion import DENOISING_DISTANCE, FADE_SCORE
 from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS
 from vestige.metrics.fade import FADE, fade_arrays, monte_carlo_error, prompt_error
@@ -97,6 +99,7 @@ class Reader:
         self._clusters = run.clusters()
         self._splits: dict[str, frozenset[str]] = {}
         self._opened: dict[tuple[str, str], Split] = {}
+        self._made: dict[tuple[str, str, str], NDArray[Any] | None] = {}
 
     def estimate(self, metric: Metric, subject: Subject, reference: Subject | None) -> Estimate:
         """One metric of one subject against one retrained model; undefined where the store has not all it needs."""
@@ -147,7 +150,21 @@ class Reader:
             opened = self._open(subject.checkpoint, name)
             if opened is not None and (found := opened.get(column)) is not None:
                 return found
-        return None
+        return self._worked_out(subject, split, column)
+
+    def _worked_out(self, subject: Subject, split: str, column: str) -> NDArray[Any] | None:
+        """A column that is made of stored ones; None where they are not all there."""
+        if column not in WORKED_OUT:
+            return None
+        if (key := (subject.checkpoint.key, split, column)) not in self._made:
+            self._made[key] = self._work_out(subject, split, column)
+        return self._made[key]
+
+    def _work_out(self, subject: Subject, split: str, column: str) -> NDArray[Any] | None:
+        parts = {name: self._column(subject, split, name) for name in COLUMNS[column].made_of}
+        parts["answer"] = self._data(split, "answer")
+        there = {name: values for name, values in parts.items() if values is not None}
+        return WORKED_OUT[column](there, split) if len(there) == len(parts) else None
 
     def _open(self, checkpoint: Checkpoint, split: str) -> Split | None:
         if checkpoint.key not in self._splits:

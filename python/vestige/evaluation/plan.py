@@ -15,6 +15,8 @@ from vestige.evaluation.changes import Changed
 from vestige.evaluation.config import Config
 from vestige.evaluation.examples import examples_of
 from vestige.evaluation.sizes import n_classes, shard_sizes
+from vestige.evaluation.wanted import wanted
+from vestige.metrics.columns import SPLITS
 from vestige.report.model import Role
 from vestige.scoring.checkpoints import denoiser_folder, tokenizer_folder
 from vestige.scoring.loading import CheckpointError, checkpoint_folder, fingerprint
@@ -89,6 +91,8 @@ def plan_run(
             other classes.
     """
     examples = examples_of(config.data)
+    passes = wanted(examples, config.scoring.further, config.data.further)
+    examples = {split: rows for split, rows in examples.items() if split in SPLITS or split in passes}
     store, known, code = out / "store", fingerprints or {}, config.models.trust_remote_code
     subjects = (
         *_subjects(config, _Finder(store, known, code)),
@@ -108,6 +112,7 @@ def plan_run(
         rule=config.scoring.rule,
         examples_per_shard=shards,
         trust_remote_code=code,
+        wanted=passes,
         **settings,
     )
     return RunPlan(config, scoring, subjects, tuple(changed))

@@ -4,6 +4,7 @@ A metric's need is `<model>.<split>.<column>`. Token columns of a split share it
 the order of the split's examples, in all models.
 """
 
+import re
 from dataclasses import dataclass
 
 
@@ -16,12 +17,33 @@ class Column:
         shape: its axes; the first one is what is counted.
         what: what a value means, with its unit.
         source: what must be done to have it; empty where `vestige evaluate` stores it by itself.
+        made_of: columns of the same split that it is worked out from when it is read; empty where it is stored.
     """
 
     name: str
     shape: str
     what: str
     source: str = ""
+    made_of: tuple[str, ...] = ()
+
+    @property
+    def passes(self) -> frozenset[str]:
+        """What a run does to have it: "tokens" (every split's pass) or names of `scoring.further`; or nothing."""
+        if self.made_of:
+            return frozenset(each for name in self.made_of for each in BY_NAME[name].passes)
+        if asked := re.match(r"`scoring\.further: \[(.*?)\]", self.source):
+            return frozenset(asked[1].split(", "))
+        return frozenset() if self.source and not self.source.startswith("`scoring") else frozenset({TOKENS})
+
+
+SPLITS = ("forget", "retain", "paraphrase", "holdout", "distance")
+"""Splits that every run may have: each has a field of its own in a configuration's `data`."""
+
+MADE = ("samples", "prefixes")
+"""Splits that are made of the forget examples; no file holds them."""
+
+TOKENS = "tokens"
+"""The forward pass over an example and its answer, which `scoring.further` need not ask for."""
 
 
 _TEXT = "`scoring.further: [texts]`"
@@ -103,9 +125,15 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("rephrased_log_prob", "(n_examples,)", "mean log-probability a token of the text reworded, nats", _SECOND),
     Column("probe_correct", "(n_examples, n_probes)", "whether each rewording of the question is answered", _SECOND),
-    Column("probability", "(n_examples,)", "of the answer, or among options, within [0, 1]", _SECOND),
-    Column("rouge", "(n_examples,)", "ROUGE-L recall of the generated answer", _TEXT),
-    Column("truth_ratio", "(n_examples,)", "max(0, 1 - R)", _SECOND),
+    Column(
+        "probability",
+        "(n_examples,)",
+        "of the answer; of real authors and world facts among it and the wrong ones, within [0, 1]",
+        _OTHERS,
+        ("token_log_prob", "offsets", "wrong_log_prob"),
+    ),
+    Column("rouge", "(n_examples,)", "ROUGE-L recall of the generated answer", _TEXT, ("text", "text_offsets")),
+    Column("truth_ratio", "(n_examples,)", "max(0, 1 - R)", _OTHERS, ("right_log_prob", "wrong_log_prob")),
     Column(
         "gradient_norm",
         "(n_examples, n_tensors)",
@@ -138,6 +166,8 @@ def origin(need: str) -> str:
     """
     model, split, column = need.split(".")
     known = BY_NAME.get(column)
+    if known is not None and known.passes and split not in (*SPLITS, *MADE, "parameters"):
+        return f"`{need}`: name a file of it in the configuration, `data.further: {{{split}: FILE}}`"
     if known is not None and known.source.startswith("`scoring"):
         return f"`{need}`: ask for it in the configuration, {known.source}"
     if known is None or known.source:

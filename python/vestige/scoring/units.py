@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vestige.data.examples import Example, digest
+from vestige.metrics.columns import TOKENS
 from vestige.scoring.further import FURTHER, other_answers
 from vestige.scoring.kinds import KINDS, Kind
 from vestige.scoring.outputs import Outputs
@@ -89,6 +90,8 @@ class Plan:
         top_k: likeliest tokens kept with the mass of all others, where the kind speaks in tokens; 0 for none.
         full: precision in which the whole distribution of each token is kept; "" where it is not.
         trust_remote_code: whether code that lies in a checkpoint may run.
+        wanted: split to all that is made of it, "tokens" and names of `FURTHER`, for splits that only some metrics
+            read; of the others everything is made that is asked for.
     """
 
     examples: Mapping[str, tuple[Example, ...]]
@@ -108,6 +111,7 @@ class Plan:
     top_k: int = 0
     full: Literal["", "float32", "float16", "bfloat16"] = ""
     trust_remote_code: bool = False
+    wanted: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def how(self) -> Kind:
@@ -165,7 +169,8 @@ class Plan:
         if self.how.rescore is None:
             return ()
         others = other_answers(self.examples[split])
-        return tuple(name for name in self.further if name in FURTHER and (name != "alternatives" or others))
+        names = sorted(self.wanted[split]) if split in self.wanted else self.further
+        return tuple(name for name in names if name in FURTHER and (name != "alternatives" or others))
 
     @property
     def stepped(self) -> bool:
@@ -226,6 +231,8 @@ class Plan:
         yield Unit("parameters", self._versus(subject, "parameters", {}) if phase == 2 else {})
 
     def _own(self, subject: Checkpoint, split: str, is_reference: bool) -> dict[str, Settings]:
+        if TOKENS not in self.wanted.get(split, {TOKENS}):
+            return {}
         settings = {**self.settings[split], "model": subject.fingerprint}
         names = [split, f"logits-{split}"] if is_reference and split in COMPARED else [split]
         return dict.fromkeys(names, settings)

@@ -1,7 +1,7 @@
 """The configuration of a run: which checkpoints, which data, which settings. Checked before anything is loaded."""
 
 from vestige.evaluation.config.base import ConfigError
-from vestige.evaluation.config.data import SPLITS, Data
+from vestige.evaluation.config.data import Data, further_splits
 from vestige.evaluation.config.files import read_config, relative_to, resolved, write_config
 from vestige.evaluation.config.interventions import Interventions, Quantise, Relearn
 from vestige.evaluation.config.models import Control, Models, Unlearned
@@ -9,7 +9,6 @@ from vestige.evaluation.config.run import Config
 from vestige.evaluation.config.scoring import Scoring
 
 __all__ = [
-    "SPLITS",
     "Config",
     "ConfigError",
     "Control",
@@ -20,6 +19,7 @@ __all__ = [
     "Relearn",
     "Scoring",
     "Unlearned",
+    "further_splits",
     "read_config",
     "relative_to",
     "resolved",

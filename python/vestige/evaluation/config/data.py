@@ -1,11 +1,19 @@
 """Which data a run is about."""
 
-from pydantic import model_validator
+from collections.abc import Mapping
+
+from pydantic import field_validator, model_validator
 
 from vestige.evaluation.config.base import Strict
+from vestige.metrics import METRICS
+from vestige.metrics.columns import BY_NAME, MADE, SPLITS
 
-SPLITS = ("forget", "retain", "paraphrase", "holdout", "distance")
-"""Fields of `Data` that each name a split."""
+
+def further_splits() -> tuple[str, ...]:
+    """Names of splits that some metric reads and that have no field of their own in `Data`."""
+    needs = (need.split(".") for metric in METRICS for need in metric.needs)
+    scored = {split for model, split, column in needs if model not in ("data", "versus") and BY_NAME[column].passes}
+    return tuple(sorted(scored - {*SPLITS, *MADE}))
 
 
 class Data(Strict):
@@ -21,6 +29,9 @@ class Data(Strict):
         folder: where its files lie.
         part: what of it is forgotten; default the layout's.
         prompt: wording of its questions, with `{question}`; default the layout's.
+        further: name to file of splits that only some metrics read, such as `passages` (VerbMem), `real_authors` and
+            `world_facts` (ModelUtility) or `forget_adversarial` (RWKU): `further_splits` has the names. Of such a split
+            only what metrics read is scored. A layout's own are found without being named.
     """
 
     forget: str | None = None
@@ -32,6 +43,16 @@ class Data(Strict):
     folder: str | None = None
     part: str | None = None
     prompt: str | None = None
+    further: Mapping[str, str] = {}
+
+    @field_validator("further")
+    @classmethod
+    def _read_by_some_metric(cls, files: Mapping[str, str]) -> Mapping[str, str]:
+        if own := sorted(set(files) & set(SPLITS)):
+            raise ValueError(f"{', '.join(own)} must be named beside `further`, not under it")
+        if unknown := sorted(set(files) - set(further_splits())):
+            raise ValueError(f"no metric reads {', '.join(unknown)}; the names are {', '.join(further_splits())}")
+        return files
 
     @model_validator(mode="after")
     def _splits_or_layout(self) -> "Data":

@@ -7,8 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from vestige.evaluation.config.base import ConfigError
-from vestige.evaluation.config.data import SPLITS
 from vestige.evaluation.config.run import Config
+from vestige.metrics.columns import SPLITS
 
 
 def read_config(path: str | Path) -> Config:
@@ -78,4 +78,6 @@ def _with_paths(config: Config, checkpoint: Callable[[str], str], data: Callable
         }
     )
     files = {name: data(path) for name in (*SPLITS, "folder") if (path := getattr(config.data, name)) is not None}
-    return config.model_copy(update={"models": models, "data": config.data.model_copy(update=files)})
+    further = {name: data(path) for name, path in config.data.further.items()}
+    update = {"models": models, "data": config.data.model_copy(update={**files, "further": further})}
+    return config.model_copy(update=update)
