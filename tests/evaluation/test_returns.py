@@ -1,5 +1,6 @@
 """Interventions in a run: changed models are scored like others and judged against a retrained model changed alike."""
 
+import json
 import shutil
 
 import numpy as np
@@ -11,7 +12,22 @@ from vestige.evaluation import ConfigError, evaluate, read_config
 from vestige.report.json import read_json
 from vestige.store import ScoreStore
 
-CHANGES = {"models": ["GA@12"], "relearn": {"steps": 12, "lr": 2e-3}, "quantise": {"bits": 3}}
+CHANGES = {
+    "models": ["GA@12"],
+    "relearn": {"steps": 12, "lr": 2e-3},
+    "quantise": [{"bits": 3}],
+    "ask": ["paraphrase", "multiple choice", "in context", "reintroduction"],
+    "templates": {"shout": "Tell me!\n{prompt}"},
+    "rewritten": {"by hand": "data/by-hand.jsonl"},
+}
+PROBES = {
+    "paraphrase": "paraphrase",
+    "multiple choice": "probe-multiple-choice",
+    "in context": "probe-in-context",
+    "reintroduction": "reintroduced",
+    "shout": "probe-shout",
+    "by hand": "probe-by-hand",
+}
 
 
 def with_interventions(micro_run, tmp_path, wanted):
@@ -20,6 +36,9 @@ def with_interventions(micro_run, tmp_path, wanted):
     raw = yaml.safe_load((folder / "config.yaml").read_text())
     raw["interventions"] = wanted
     (folder / "config.yaml").write_text(yaml.safe_dump(raw))
+    first, second, *_ = read_examples(folder / "data" / "forget.jsonl")
+    rows = [{"id": first.id, "prompt": f"Well? {first.prompt}"}, {"id": "b", "of": second.id, "answer": " Nobody."}]
+    (folder / "data" / "by-hand.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return folder / "config.yaml"
 
 
@@ -29,10 +48,10 @@ def changed_run(micro_run, tmp_path_factory):
     return evaluate(config, config.parent, jobs=1)
 
 
-def correct(run, name):
+def correct(run, name, split="forget"):
     """Whole answers right, by example, straight from the store."""
     key = next(path.name for path in (run.folder / "store").iterdir() if path.name.startswith(f"{name}-"))
-    shard = ScoreStore(run.folder / "store").read(key, "forget")
+    shard = ScoreStore(run.folder / "store").read(key, split)
     return np.array([hits.all() for hits in np.split(shard["argmax_hit"], shard["offsets"][1:-1])], float)
 
 
@@ -41,6 +60,7 @@ def test_each_model_and_change_has_an_entry_and_changed_models_are_not_ranked(ch
     assert [(r.model, r.change) for r in report.returns] == [
         ("GA@12", "relearn 12"),
         ("GA@12", "3 bits"),
+        *(("GA@12", f"ask: {name}") for name in PROBES),
     ]
     assert [row.model for row in report.rows if row.rank] == [row.model for row in micro_run.report.rows if row.rank]
     assert sum(row.role == "changed" for row in report.rows) == 4
@@ -57,13 +77,44 @@ def test_relearning_teaches_half_of_the_clusters_and_is_judged_by_the_others(cha
     clusters = [example.cluster for example in read_examples(changed_run.folder / "data" / "forget.jsonl")]
     order = list(dict.fromkeys(clusters))
     untaught = np.array([order.index(cluster) % 2 == 1 for cluster in clusters])
-    relearnt, rounded = changed_run.report.returns
+    relearnt, rounded, *_ = changed_run.report.returns
     assert relearnt.before == correct(changed_run, "GA@12")[untaught].mean()
     assert relearnt.after == correct(changed_run, "GA@12_relearn_12")[untaught].mean()
     assert rounded.before == correct(changed_run, "GA@12").mean()
     taught = correct(changed_run, "retrained-0_relearn_12")[~untaught].mean()
     assert taught > correct(changed_run, "retrained-0")[~untaught].mean()
     assert np.isnan(rounded.anamnesis)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_probe_is_put_to_the_named_the_original_and_a_retrained_model_alone(changed_run, probe):
+    split = PROBES[probe]
+    folders = {path.parent.name.rsplit("-", 1)[0] for path in (changed_run.folder / "store").glob(f"*/{split}")}
+    asked = {"GA@12", "original", "retrained-0"}
+    assert folders == asked if split != "paraphrase" else folders > asked
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_probe_s_gain_is_what_asking_otherwise_wins_beyond_the_retrained_model(changed_run, probe):
+    """By hand: means over the examples that are asked about, straight from the store."""
+    entry = next(e for e in changed_run.report.returns if e.change == f"ask: {probe}")
+    n_plain = 2 if probe == "by hand" else None
+    names = ("GA@12", "retrained-0")
+    plain = [correct(changed_run, name)[:n_plain].mean() for name in names]
+    asked = [correct(changed_run, name, PROBES[probe]).mean() for name in names]
+    assert (entry.before, entry.after, entry.retrained_before, entry.retrained_after) == pytest.approx(
+        (plain[0], asked[0], plain[1], asked[1])
+    )
+    assert entry.gain.value == pytest.approx((asked[0] - plain[0]) - (asked[1] - plain[1]), abs=1e-12)
+    original = correct(changed_run, "original", PROBES[probe]).mean()
+    assert entry.original == pytest.approx(original)
+    assert (entry.verdict == "undefined") == (original - asked[1] < 0.1 or np.isnan(entry.gain.low))
+
+
+def test_what_is_told_is_asked_for_and_gives_fa_context(changed_run):
+    scores = {row.model: row.scores["FA-context"] for row in changed_run.report.rows}
+    assert scores["GA@12"].value == correct(changed_run, "GA@12", "reintroduced").mean()
+    assert np.isnan(scores["SSD@30"].value) and scores["SSD@30"].reason
 
 
 def test_a_second_run_changes_and_scores_nothing(changed_run, monkeypatch, no_forward_pass):
@@ -86,6 +137,10 @@ def test_the_report_shows_it_and_reads_back(changed_run):
         ({"models": ["nobody"], "quantise": {}}, "no unlearned model is called nobody"),
         ({"models": ["GA@12"]}, "say which"),
         ({"models": []}, "at least 1 item"),
+        ({"models": ["GA@12"], "ask": ["nicely"]}, "no probe 'nicely' is made of the examples, these are: paraphrase"),
+        ({"models": ["GA@12"], "templates": {"mine": "Tell me."}}, "`templates.mine` must hold {prompt} once"),
+        ({"models": ["GA@12"], "quantise": [{}, {"bits": 4}]}, "found twice: 4 bits"),
+        ({"models": ["GA@12"], "ask": ["role play"], "templates": {"role play": "{prompt}"}}, "found twice: role play"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_refused(micro_run, tmp_path, wanted, message):

@@ -1,5 +1,7 @@
 """Probes keep ids, clusters and, where they should, answers; nothing gives the answer away by accident."""
 
+from dataclasses import replace
+
 import pytest
 
 from vestige.data.examples import Example, read_examples
@@ -36,6 +38,20 @@ def test_choices_hold_the_answer_once_and_wrong_ones_of_other_clusters(examples)
         assert all(answers[option] - {before.cluster} for option in wrong)
         letters.append(after.answer)
     assert len(set(letters)) > 1
+
+
+def test_an_example_s_own_options_come_before_answers_of_others(examples):
+    own = replace(examples[0], options=("Oslo", "Lima", "Cairo"), answer=" Oslo", perturbed_answers=(" Quito",))
+    for chosen, wrong in ((own, {"Lima", "Cairo"}), (replace(own, options=()), {"Quito"})):
+        (asked,) = multiple_choice([chosen], len(wrong) + 1)
+        assert {line.split(". ")[1] for line in asked.prompt.splitlines()[1:-1]} == {"Oslo", *wrong}
+
+
+def test_a_fact_in_other_words_is_no_reminder_of_itself():
+    facts = [
+        Example(ask, ask, answer, "a") for ask, answer in (("Born?", " 1900"), ("In?", " 1900"), ("Died?", " 1980"))
+    ]
+    assert in_context(facts[:1], facts)[0].prompt == "Died? 1980\nBorn?"
 
 
 def test_the_right_letter_is_anywhere_equally_often():
@@ -78,7 +94,7 @@ def test_a_probe_is_a_data_file_like_any_other(examples, tmp_path):
         (lambda e: rewritten(e, {}), "`prompts` must hold every example"),
         (lambda e: rewritten(e[:1], {e[0].id: "?"}, {"other": "!"}), "but 'other' differs"),
         (lambda e: multiple_choice(e, 9), "`n_options` must lie in 2 to 8"),
-        (lambda e: multiple_choice(e[:2], 4), "needs 3 wrong options, but other clusters have 0"),
+        (lambda e: multiple_choice(e[:2], 4), "needs 3 wrong options, but there are 0"),
         (lambda e: in_context(e, e, 0), "`n_told` must be at least 1"),
         (lambda e: in_context(e[:1], e[:1]), "no other fact of the cluster"),
     ],

@@ -23,14 +23,12 @@ from vestige.evaluation.tables import write_tables
 from vestige.evaluation.tasks import EvaluationError, Progress, Task
 from vestige.meta.reliability import reliability
 from vestige.meta.results import Reliability
-from vestige.metrics import METRICS, ScoreTable
+from vestige.metrics import ScoreTable
 from vestige.metrics.distribution import JS
 from vestige.report.model import Report, Row
 from vestige.stats.equivalence import Equivalence
 from vestige.stats.estimate import Estimate
 
-KNOWLEDGE = next(metric for metric in METRICS if metric.name == "FA")
-"""What interventions bring back is measured by it."""
 FEWEST_MODELS = 3
 """Below this no rank correlation says anything."""
 
@@ -123,7 +121,7 @@ def _report(measures: Measures, judged: Reliability | None, seconds: Mapping[str
         reliability=judged,
         findings=run_findings(measures, metric_cards, by_distance, details, blind),
         further=further_cards(measures),
-        returns=returns(measures, KNOWLEDGE, first),
+        returns=returns(measures, first),
     )
 
 

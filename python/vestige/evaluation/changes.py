@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vestige.data.examples import Example, digest
-from vestige.evaluation.config import Config, ConfigError, Quantise, Relearn
+from vestige.evaluation.config import Change, Config, ConfigError, Quantise, Relearn
 from vestige.evaluation.examples import examples_of
 from vestige.interventions.checkpoints import save_changed
 from vestige.interventions.quantisation import quantised
@@ -25,8 +25,6 @@ REFERENCE = "retrained-0"
 """The model that never knew: what an intervention does to it is not a return."""
 CURVE_EXAMPLES = 64
 """Examples on which accuracy is followed while a model relearns them."""
-
-Change = Relearn | Quantise
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vestige.data.examples import Example
-from vestige.evaluation.changes import Changed
+from vestige.evaluation.changes import REFERENCE, Changed
 from vestige.evaluation.config import Config
 from vestige.evaluation.examples import examples_of
+from vestige.evaluation.probes import probe_examples, probe_splits
 from vestige.evaluation.sizes import n_classes, shard_sizes
 from vestige.evaluation.wanted import wanted
-from vestige.metrics.columns import SPLITS
+from vestige.metrics.columns import SPLITS, TOKENS
 from vestige.report.model import Role
 from vestige.scoring.checkpoints import denoiser_folder, tokenizer_folder
 from vestige.scoring.loading import CheckpointError, checkpoint_folder, fingerprint
@@ -54,12 +55,14 @@ class RunPlan:
         scoring: what is scored of every model.
         subjects: all models: the original, retrained seeds, unlearned checkpoints, controls, changed models.
         changed: those of them that are an intervention's.
+        probes: name of each probe to the split that holds its examples.
     """
 
     config: Config
     scoring: Plan
     subjects: tuple[Subject, ...]
     changed: tuple[Changed, ...] = ()
+    probes: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, role: Role) -> tuple[Subject, ...]:
         """The subjects of one role, in order."""
@@ -90,9 +93,10 @@ def plan_run(
         CheckpointError: if a checkpoint is missing, holds the weights of a retrained model, or has another tokenizer or
             other classes.
     """
-    examples = examples_of(config.data)
-    passes = wanted(examples, config.scoring.further, config.data.further)
-    examples = {split: rows for split, rows in examples.items() if split in SPLITS or split in passes}
+    given = examples_of(config.data)
+    passes = wanted(given, config.scoring.further, config.data.further)
+    probes = probe_examples(config, given)
+    examples = {split: rows for split, rows in given.items() if split in SPLITS or split in passes} | probes
     store, known, code = out / "store", fingerprints or {}, config.models.trust_remote_code
     subjects = (
         *_subjects(config, _Finder(store, known, code)),
@@ -112,10 +116,17 @@ def plan_run(
         rule=config.scoring.rule,
         examples_per_shard=shards,
         trust_remote_code=code,
-        wanted=passes,
+        wanted={**passes, **dict.fromkeys(probes, frozenset({TOKENS}))},
+        only=dict.fromkeys(probes, _asked_otherwise(config, subjects)),
         **settings,
     )
-    return RunPlan(config, scoring, subjects, tuple(changed))
+    return RunPlan(config, scoring, subjects, tuple(changed), probe_splits(config.interventions))
+
+
+def _asked_otherwise(config: Config, subjects: Sequence[Subject]) -> frozenset[str]:
+    """Fingerprints of the models that the probes are put to: all others would cost much and answer nothing asked."""
+    asked = {"original", REFERENCE, *(config.interventions.models if config.interventions else ())}
+    return frozenset(subject.checkpoint.fingerprint for subject in subjects if subject.name in asked)
 
 
 def _subjects(config: Config, find: "_Finder") -> tuple[Subject, ...]:

@@ -1,4 +1,4 @@
-"""What interventions brought back, against a retrained model that was changed alike."""
+"""What interventions brought back, against a retrained model that was changed, or asked, alike."""
 
 from collections.abc import Mapping, Sequence
 from math import isnan
@@ -10,52 +10,94 @@ from numpy.typing import NDArray
 from vestige.evaluation.changes import REFERENCE, Changed
 from vestige.evaluation.measures import Arrays, Measures, Reader
 from vestige.evaluation.plan import RunPlan
+from vestige.evaluation.probes import asked_about
 from vestige.interventions.relearning import anamnesis_index
-from vestige.metrics import Metric
+from vestige.metrics.accuracy import forget_accuracy_on
 from vestige.report.model import RETURN_MARGIN, Return
 from vestige.stats.equivalence import Equivalence
 from vestige.stats.estimate import Estimate
 from vestige.stats.intervals import cluster_estimate
 
 
-def returns(measures: Measures, knowledge: Metric, verdicts: Mapping[str, Equivalence]) -> tuple[Return, ...]:
-    """One entry for each changed model, in the order of the configuration.
+def returns(measures: Measures, verdicts: Mapping[str, Equivalence]) -> tuple[Return, ...]:
+    """One entry for each changed model, then for each probe, in the order of the configuration.
 
     Args:
         measures: all numbers of the run.
-        knowledge: the metric that says what a model still knows, with one value array, higher = knows more.
         verdicts: subject to its equivalence to retraining.
     """
-    run = measures.run
+    run, asked = measures.run, _Asked(measures.run)
     by_source = {(changed.source, changed.change): changed for changed in run.changed}
-    return tuple(
-        _return(measures, knowledge, verdicts, changed, by_source[REFERENCE, changed.change])
+    entries = [
+        _changed(asked, verdicts, changed, by_source[REFERENCE, changed.change])
         for changed in run.changed
         if changed.source != REFERENCE
-    )
+    ]
+    models = run.config.interventions.models if run.config.interventions else ()
+    probed = [_probed(asked, verdicts, model, probe) for model in models for probe in run.probes]
+    return (*entries, *probed)
 
 
-def _return(
-    measures: Measures, knowledge: Metric, verdicts: Mapping[str, Equivalence], changed: Changed, reference: Changed
-) -> Return:
-    names = (changed.source, changed.name, REFERENCE, reference.name)
-    known, clusters = _known(measures.run, knowledge, names, ~np.array(changed.taught))
-    gain = _gain(known, clusters, measures.run.config.clusters)
-    original = measures.scores["original"][knowledge.name].value
-    before, after, theirs, theirs_after = (float(values.mean()) for values in known)
+def _changed(asked: "_Asked", verdicts: Mapping[str, Equivalence], changed: Changed, reference: Changed) -> Return:
+    untaught = ~np.array(changed.taught)
+    names = (changed.source, changed.name, REFERENCE, reference.name, "original")
+    known = [asked.correct(name)[untaught] for name in names]
+    clusters = asked.clusters()[untaught]
+    gain = _paired_gain(known, clusters, asked.over)
+    original = float(asked.correct("original").mean())
     return Return(
         model=changed.source,
         change=changed.change,
-        before=before,
-        after=after,
-        retrained_before=theirs,
-        retrained_after=theirs_after,
+        **_means(known),
         gain=gain,
         verdict=_verdict(gain),
         ratio_before=_ratio(verdicts, changed.source),
         ratio_after=_ratio(verdicts, changed.name),
         anamnesis=anamnesis_index(changed.curve, reference.curve, original).value if changed.curve else float("nan"),
     )
+
+
+def _probed(asked: "_Asked", verdicts: Mapping[str, Equivalence], model: str, probe: str) -> Return:
+    split = asked.run.probes[probe]
+    plain = asked_about(*(asked.run.scoring.examples[name] for name in ("forget", split)))
+    names = ((model, "forget"), (model, split), (REFERENCE, "forget"), (REFERENCE, split), ("original", split))
+    known = [asked.correct(name, where)[plain if where == "forget" else ...] for name, where in names]
+    gain = _unpaired_gain(known, (asked.clusters()[plain], asked.clusters(split)), asked.over)
+    means = _means(known)
+    tells = means["original"] - means["retrained_after"] >= RETURN_MARGIN
+    return Return(
+        model=model,
+        change=f"ask: {probe}",
+        **means,
+        gain=gain,
+        verdict=_verdict(gain) if tells else "undefined",
+        ratio_before=_ratio(verdicts, model),
+        ratio_after=float("nan"),
+        anamnesis=float("nan"),
+    )
+
+
+class _Asked:
+    """Who answers what: whole answers right, by example."""
+
+    def __init__(self, run: RunPlan) -> None:
+        self.run, self.over = run, run.config.clusters
+        self._reader, self._subjects = Reader(run), {subject.name: subject for subject in run.subjects}
+
+    def correct(self, name: str, split: str = "forget") -> NDArray[np.float64]:
+        """1 or 0 for each example of a split."""
+        accuracy = forget_accuracy_on(split)
+        values = accuracy.values(self._reader.arrays(accuracy, self._subjects[name], None))
+        return next(iter(values.arrays.values()))
+
+    def clusters(self, split: str = "forget") -> NDArray[np.int64]:
+        """The cluster of each example of a split."""
+        return self.run.clusters()[split]
+
+
+def _means(known: Sequence[NDArray[np.float64]]) -> dict[str, float]:
+    names = ("before", "after", "retrained_before", "retrained_after", "original")
+    return {name: float(values.mean()) for name, values in zip(names, known, strict=True)}
 
 
 def _verdict(gain: Estimate) -> Literal["comes back", "stays away", "undecided", "undefined"]:
@@ -70,25 +112,29 @@ def _ratio(verdicts: Mapping[str, Equivalence], name: str) -> float:
     return verdicts[name].ratio.value if name in verdicts else float("nan")
 
 
-def _known(
-    run: RunPlan, knowledge: Metric, names: Sequence[str], asked: NDArray[np.bool_]
-) -> tuple[list[NDArray[np.float64]], NDArray[np.int64]]:
-    """What each of the models knows of the examples that nobody was taught, and the clusters of these."""
-    reader, subjects = Reader(run), {subject.name: subject for subject in run.subjects}
-    found = [knowledge.values(reader.arrays(knowledge, subjects[name], None)) for name in names]
-    ((_, clusters),) = found[0].clusters.items()
-    return [next(iter(values.arrays.values()))[asked] for values in found], clusters[asked]
-
-
-def _gain(known: Sequence[NDArray[np.float64]], clusters: NDArray[np.int64], over: str) -> Estimate:
+def _paired_gain(known: Sequence[NDArray[np.float64]], clusters: NDArray[np.int64], over: str) -> Estimate:
     """Growth of the changed model's knowledge beyond the growth of the retrained one's, example by example."""
-    before, after, theirs, theirs_after = known
+    before, after, theirs, theirs_after, _ = known
     gain = (after - before) - (theirs_after - theirs)
     if not gain.any():
         return Estimate(0.0, 0.0, 0.0, len(gain), reason="no example gained or lost anything")
     fixed = ("checkpoint", "retrained seed", "intervention's seed")
-    return cluster_estimate(_mean, {"gain": gain}, {"gain": clusters}, scale="identity", over=over, fixed=fixed)
+    return cluster_estimate(_gained, {"after": gain}, {"after": clusters}, scale="identity", over=over, fixed=fixed)
 
 
-def _mean(arrays: Arrays) -> float:
-    return float(np.mean(arrays["gain"]))
+def _unpaired_gain(
+    known: Sequence[NDArray[np.float64]], clusters: tuple[NDArray[np.int64], NDArray[np.int64]], over: str
+) -> Estimate:
+    """The same where the plain questions and the probe's are not the same in number; they share clusters."""
+    before, after, theirs, theirs_after, _ = known
+    lead = {"before": before - theirs, "after": after - theirs_after}
+    if not any(values.any() for values in lead.values()):
+        return Estimate(0.0, 0.0, 0.0, len(after), reason="both models answer the same, however they are asked")
+    ids = dict(zip(lead, clusters, strict=True))
+    fixed = ("checkpoint", "retrained seed", "wording")
+    return cluster_estimate(_gained, lead, ids, scale="identity", over=over, fixed=fixed)
+
+
+def _gained(arrays: Arrays) -> float:
+    before = arrays.get("before", np.zeros(1))
+    return float(np.mean(arrays["after"]) - np.mean(before)) if len(before) and len(arrays["after"]) else float("nan")

@@ -22,6 +22,9 @@ TEMPLATES: Mapping[str, str] = {
 REWRITTEN = ("paraphrase", "indirect", "negation", "synonym", "reverse query", "cross-lingual", "background hint")
 """Probes whose prompts say something that only their user knows: give them to `rewritten`."""
 
+BUILT = ("multiple choice", "in context", "reintroduction")
+"""Probes that are built of the examples' own answers: `multiple_choice`, `in_context` and `reintroduced`."""
+
 _LETTERS = "ABCDEFGH"
 
 
@@ -40,9 +43,18 @@ def from_template(examples: Sequence[Example], template: str) -> tuple[Example, 
     >>> from_template([Example("1", "Who?", " Ann", "a")], "Tell me. {prompt}")[0].prompt
     'Tell me. Who?'
     """
-    if template.count("{prompt}") != 1 or template.endswith(" "):
-        raise ValueError(f"`template` must hold {{prompt}} once and not end with a space, but it is {template!r}")
+    refuse_no_prompt(template, "template")
     return tuple(replace(example, prompt=template.replace("{prompt}", example.prompt)) for example in examples)
+
+
+def refuse_no_prompt(template: str, name: str) -> None:
+    """Refuse a text that is no template.
+
+    Raises:
+        ValueError: if `{prompt}` does not occur exactly once, or the text ends with a space.
+    """
+    if template.count("{prompt}") != 1 or template.endswith(" "):
+        raise ValueError(f"`{name}` must hold {{prompt}} once and not end with a space, but it is {template!r}")
 
 
 def rewritten(
@@ -71,10 +83,11 @@ def rewritten(
 
 
 def multiple_choice(examples: Sequence[Example], n_options: int = 4, *, seed: int = 0) -> tuple[Example, ...]:
-    r"""The examples as questions with lettered options, the wrong ones being answers to other clusters' questions.
+    r"""The examples as questions with lettered options.
 
     Args:
-        examples: the examples.
+        examples: the examples. Wrong options are those that an example names itself (`options`, else
+            `perturbed_answers`), else answers to other clusters' questions.
         n_options: options in all, 2 to 8; chance is 1 / `n_options`.
         seed: decides the wrong options and the order.
 
@@ -82,7 +95,7 @@ def multiple_choice(examples: Sequence[Example], n_options: int = 4, *, seed: in
         Examples whose answer is the letter, " A" and so on. A letter is found in any text: score exact matches.
 
     Raises:
-        ValueError: if `n_options` is out of range or other clusters have too few different answers.
+        ValueError: if `n_options` is out of range or there are too few different wrong answers.
 
     Source: RWKU, arXiv 2406.10890.
 
@@ -92,21 +105,28 @@ def multiple_choice(examples: Sequence[Example], n_options: int = 4, *, seed: in
     """
     if not 2 <= n_options <= len(_LETTERS):
         raise ValueError(f"`n_options` must lie in 2 to {len(_LETTERS)}, but it is {n_options}")
-    rng, asked = np.random.default_rng(seed), []
-    for example in examples:
-        right = example.answer.strip()
-        others = sorted({e.answer.strip() for e in examples if e.cluster != example.cluster} - {right})
-        if len(others) < n_options - 1:
-            raise ValueError(
-                f"example {example.id!r} needs {n_options - 1} wrong options, but other clusters have {len(others)}"
-            )
-        options = [right, *(others[i] for i in rng.permutation(len(others))[: n_options - 1])]
-        order = rng.permutation(n_options)
-        lines = [f"{_LETTERS[place]}. {options[i]}" for place, i in enumerate(order)]
-        letter = _LETTERS[int(np.flatnonzero(order == 0)[0])]
-        prompt = "\n".join([example.prompt, *lines, "Answer:"])
-        asked.append(replace(example, prompt=prompt, answer=f" {letter}"))
-    return tuple(asked)
+    rng = np.random.default_rng(seed)
+    return tuple(_with_options(example, _wrong(example, examples), n_options, rng) for example in examples)
+
+
+def _wrong(example: Example, examples: Sequence[Example]) -> list[str]:
+    """Wrong answers to one example, in an order of their own."""
+    own = example.options or example.perturbed_answers
+    others = own or [e.answer for e in examples if e.cluster != example.cluster]
+    return sorted({answer.strip() for answer in others} - {example.answer.strip()})
+
+
+def _with_options(example: Example, wrong: Sequence[str], n_options: int, rng: np.random.Generator) -> Example:
+    if len(wrong) < n_options - 1:
+        raise ValueError(
+            f"example {example.id!r} needs {n_options - 1} wrong options, but there are {len(wrong)} (its own, or "
+            "answers of other clusters)"
+        )
+    options = [example.answer.strip(), *(wrong[i] for i in rng.permutation(len(wrong))[: n_options - 1])]
+    order = rng.permutation(n_options)
+    lines = [f"{_LETTERS[place]}. {options[i]}" for place, i in enumerate(order)]
+    letter = _LETTERS[int(np.flatnonzero(order == 0)[0])]
+    return replace(example, prompt="\n".join([example.prompt, *lines, "Answer:"]), answer=f" {letter}")
 
 
 def in_context(
@@ -116,7 +136,8 @@ def in_context(
 
     Args:
         examples: the examples.
-        told: facts that may be told, with their answers; an example is never told itself.
+        told: facts that may be told, with their answers; those with an example's own answer never before it, for they
+            may be the same fact in other words.
         n_told: facts before each question, fewer where a cluster has no more.
         seed: decides which.
 
@@ -138,13 +159,31 @@ def in_context(
         raise ValueError(f"`n_told` must be at least 1, but it is {n_told}")
     rng, asked = np.random.default_rng(seed), []
     for example in examples:
-        own = (example.prompt, example.answer)
-        facts = [e for e in told if e.cluster == example.cluster and (e.prompt, e.answer) != own]
+        others = (e for e in told if e.answer.strip() != example.answer.strip())
+        facts = [e for e in others if e.cluster == example.cluster]
         if not facts:
             raise ValueError(f"`told` has no other fact of the cluster of example {example.id!r}, {example.cluster!r}")
         lines = [facts[i].prompt + facts[i].answer for i in rng.permutation(len(facts))[:n_told]]
         asked.append(replace(example, prompt="\n".join([*lines, example.prompt])))
     return tuple(asked)
+
+
+def reintroduced(examples: Sequence[Example]) -> tuple[Example, ...]:
+    r"""The examples after themselves: each fact is told, then asked for.
+
+    Args:
+        examples: the examples.
+
+    Returns:
+        The examples with longer prompts. Any model that reads answers off its prompt is right, one that never knew
+        included: a model that is not was taught to refuse. See the metric FA-context.
+
+    Source: Shumailov et al. (2024), UnUnlearning, arXiv 2407.00106.
+
+    >>> reintroduced([Example("1", "Born?", " 1900", "a")])[0].prompt
+    'Born? 1900\nBorn?'
+    """
+    return tuple(replace(e, prompt=f"{e.prompt}{e.answer}\n{e.prompt}") for e in examples)
 
 
 def write_examples(examples: Sequence[Example], path: str | Path) -> Path:

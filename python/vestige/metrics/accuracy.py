@@ -292,5 +292,23 @@ OPTIONS_RETAIN = replace(
     pitfalls="It measures utility: the original model is best, and chance is not 0.",
 )
 
+
+def forget_accuracy_on(split: str) -> Metric:
+    """FA read off another split: what was to be forgotten, asked otherwise.
+
+    Args:
+        split: name of a split with the forget questions in other words.
+
+    Returns:
+        The metric; its needs name the split.
+
+    Source: defined here.
+
+    >>> forget_accuracy_on("paraphrase").needs[0]
+    'unlearned.paraphrase.argmax_hit'
+    """
+    return replace(FA, needs=_needs(split), values=_values(split), variants={})
+
+
 METRICS = (FA, RA, FA_PARAPHRASE, TA, FA_CONTEXT, RECOVERABILITY, OPTIONS, OPTIONS_RETAIN)
 """The first three are judged."""

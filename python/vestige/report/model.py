@@ -93,22 +93,24 @@ class Return:
     """What one intervention brought back of what a model was to forget.
 
     Attributes:
-        model: the model that was changed.
-        change: the intervention: "relearn 6" (steps), "4 bits".
+        model: the model that was changed, or asked otherwise.
+        change: the intervention: "relearn 6" (steps), "4 bits", "ask: role play".
         before: accuracy before it, on the forget examples that the intervention did not teach (relearning teaches every
-            second cluster: what returns of the others was there).
-        after: the same after it.
-        retrained_before: likewise of a retrained model that was changed alike.
+            second cluster: what returns of the others was there); of a probe, accuracy when asked plainly.
+        after: the same after it; of a probe, accuracy when asked by it.
+        retrained_before: likewise of a retrained model that was changed, or asked, alike.
         retrained_after: after it.
         gain: what came back beyond what the same intervention gives to the retrained model, in accuracy, with an
             interval over clusters of examples.
         verdict: "comes back" (the interval of the gain lies above 0), "stays away" (it ends below `RETURN_MARGIN`),
-            "undecided", or "undefined".
+            "undecided", or "undefined": there is no interval, or a probe that the original does not answer better than
+            the retrained model by `RETURN_MARGIN`, so that nothing could come back by it.
         ratio_before: distance to the retrained models over the distance between them; NaN without retrained seeds.
-        ratio_after: the same after the intervention.
+        ratio_after: the same after the intervention; NaN for probes, which change no model.
         anamnesis: steps of relearning to nine tenths of the original's accuracy over those of the retrained model (AIN,
             1 is ideal, near 0 a trace was left); NaN where it is undefined, infinite where only the retrained gets
             there.
+        original: accuracy of the original on the same questions: what could come back. NaN where it is unknown.
     """
 
     model: str
@@ -122,6 +124,7 @@ class Return:
     ratio_before: float
     ratio_after: float
     anamnesis: float
+    original: float = float("nan")
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ class Plan:
         trust_remote_code: whether code that lies in a checkpoint may run.
         wanted: split to all that is made of it, "tokens" and names of `FURTHER`, for splits that only some metrics
             read; of the others everything is made that is asked for.
+        only: split to the fingerprints of the models that are scored on it, where that is not every model.
     """
 
     examples: Mapping[str, tuple[Example, ...]]
@@ -112,6 +113,7 @@ class Plan:
     full: Literal["", "float32", "float16", "bfloat16"] = ""
     trust_remote_code: bool = False
     wanted: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def how(self) -> Kind:
@@ -215,6 +217,8 @@ class Plan:
         is_reference = subject in self.references
         own = is_reference == (phase == 1)
         for split in self.examples:
+            if split in self.only and subject.fingerprint not in self.only[split]:
+                continue
             outputs = self._own(subject, split, is_reference) if own else {}
             if phase == 2 and split in COMPARED:
                 outputs |= self._versus(subject, split, self.settings[split])

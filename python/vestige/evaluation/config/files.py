@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -79,5 +80,8 @@ def _with_paths(config: Config, checkpoint: Callable[[str], str], data: Callable
     )
     files = {name: data(path) for name in (*SPLITS, "folder") if (path := getattr(config.data, name)) is not None}
     further = {name: data(path) for name, path in config.data.further.items()}
-    update = {"models": models, "data": config.data.model_copy(update={**files, "further": further})}
+    update: dict[str, Any] = {"models": models, "data": config.data.model_copy(update={**files, "further": further})}
+    if asked := config.interventions:
+        rewritten = {name: data(path) for name, path in asked.rewritten.items()}
+        update["interventions"] = asked.model_copy(update={"rewritten": rewritten})
     return config.model_copy(update=update)

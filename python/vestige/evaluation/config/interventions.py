@@ -1,10 +1,12 @@
-"""Models that are changed on purpose."""
+"""Models that are changed on purpose, and questions that are put otherwise."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vestige.evaluation.config.base import Strict
+from vestige.interventions.probes import BUILT, TEMPLATES, refuse_no_prompt
 
 
 class Relearn(Strict):
@@ -41,20 +43,77 @@ class Quantise(Strict):
         return f"{self.bits} bits"
 
 
+Change = Relearn | Quantise
+"""One way to change a model."""
+
+Part = TypeVar("Part")
+
+
+def _listed(given: Any) -> Any:
+    """One as a list of one; what is left out as none."""
+    if given is None:
+        return ()
+    return given if isinstance(given, list | tuple) else (given,)
+
+
+Several = Annotated[tuple[Part, ...], BeforeValidator(_listed)]
+"""One, or a list."""
+
+
 class Interventions(Strict):
-    """Does what was forgotten come back? These models, and a retrained one, are changed on purpose and scored again.
+    """Does what was forgotten come back? These models, and a retrained one, are changed or asked otherwise.
 
     Attributes:
         models: names of unlearned models.
-        relearn: training on the forget answers, if wanted.
-        quantise: rounding of the weights, if wanted.
+        relearn: training on the forget answers, if wanted; one, or a list of several.
+        quantise: rounding of the weights, if wanted; one, or a list of several.
+        ask: probes that are made of the forget examples: "prefix injection", "affirmative suffix", "role play",
+            "multiple choice", "in context" (after other facts of the same cluster), "reintroduction" (after the fact
+            itself; gives FA-context), or "paraphrase" (the data's split of that name).
+        templates: probes of your own, name to a text with `{prompt}` in it.
+        rewritten: probes written by hand or by another model, name to a file with other prompts, answers or images
+            ("indirect", "negation", "synonym", "reverse query", "cross-lingual", "rephrased image", ...), see
+            `docs/own-checkpoints.md`.
     """
 
     models: Annotated[tuple[str, ...], Field(min_length=1)]
-    relearn: Relearn | None = None
-    quantise: Quantise | None = None
+    relearn: Several[Relearn] = ()
+    quantise: Several[Quantise] = ()
+    ask: tuple[str, ...] = ()
+    templates: Mapping[str, str] = Field(default_factory=dict)
+    rewritten: Mapping[str, str] = Field(default_factory=dict)
 
     @property
-    def changes(self) -> tuple[Relearn | Quantise, ...]:
-        """Those that are wanted."""
-        return tuple(change for change in (self.relearn, self.quantise) if change is not None)
+    def changes(self) -> tuple[Change, ...]:
+        """The changes of weights that are wanted."""
+        return (*self.relearn, *self.quantise)
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """Names of the probes that are wanted."""
+        return (*self.ask, *self.templates, *self.rewritten)
+
+    @field_validator("ask")
+    @classmethod
+    def _known(cls, ask: tuple[str, ...]) -> tuple[str, ...]:
+        known = ("paraphrase", *TEMPLATES, *BUILT)
+        if unknown := [name for name in ask if name not in known]:
+            raise ValueError(
+                f"no probe {unknown[0]!r} is made of the examples, these are: {', '.join(known)}; give your own as "
+                "`templates` (texts with {prompt}) or `rewritten` (files)"
+            )
+        return ask
+
+    @field_validator("templates")
+    @classmethod
+    def _with_a_prompt(cls, templates: Mapping[str, str]) -> Mapping[str, str]:
+        for name, template in templates.items():
+            refuse_no_prompt(template, f"templates.{name}")
+        return templates
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> "Interventions":
+        names = [*self.models, *(change.words for change in self.changes), *self.probes]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"each model, change and probe is named once, found twice: {', '.join(repeated)}")
+        return self

@@ -25,7 +25,8 @@ class Config(Strict):
         margin: the largest ratio of distances that counts as equivalent to retraining.
         clusters: what the data's `cluster` field names, in the plural.
         note: anything a reader of the report should know of these models.
-        interventions: models that are changed on purpose and scored again; needs a retrained model to compare with.
+        interventions: models that are changed on purpose and scored again, or asked otherwise; needs a retrained model
+            to compare with.
     """
 
     title: str = "Unlearning evaluation"
@@ -60,8 +61,12 @@ class Config(Strict):
         known = [model.name for model in self.models.unlearned]
         if unknown := [name for name in wanted.models if name not in known]:
             raise ValueError(f"interventions: no unlearned model is called {', '.join(unknown)}")
-        if not wanted.changes:
-            raise ValueError("interventions: say which, `relearn: {steps: 10}` or `quantise: {bits: 4}` or both")
+        if not (wanted.changes or wanted.probes):
+            raise ValueError(
+                "interventions: say which, `relearn: {steps: 10}`, `quantise: {bits: 4}`, `ask: [paraphrase]` or all"
+            )
+        if wanted.probes and self.kind not in ("language", "vision_language"):
+            raise ValueError(f"interventions: {wanted.probes[0]!r} puts questions, which a {self.kind} is not asked")
         if not self.models.retrained:
             raise ValueError("interventions need a retrained model: without one nobody knows what comes back by itself")
         return self
