@@ -124,9 +124,30 @@ def weight_distances(weights: Mapping[str, ArrayLike], reference: Mapping[str, A
         a, b = np.asarray(ours, np.float64), np.asarray(reference[name], np.float64)
         if a.shape != b.shape:
             raise ValueError(f"{name} has shape {a.shape} in one model and {b.shape} in the other")
+        squares[name] = float(((a - b) ** 2).sum())
+    return by_layer({name: square**0.5 for name, square in squares.items()})
+
+
+def by_layer(distances: Mapping[str, float]) -> dict[str, float]:
+    """Distances of weight tensors, or of modules, as distances of layers.
+
+    Args:
+        distances: name to Euclidean distance; names up to their first number make a layer ("model.layers.3"), others
+            their first part and last one but one ("model.norm").
+
+    Returns:
+        Layer to the norm of all that it holds, in the order of their first names.
+
+    Source: defined here.
+
+    >>> by_layer({"h.0.a": 3.0, "h.0.b": 4.0, "ln_f.weight": 1.0})
+    {'h.0': 5.0, 'ln_f': 1.0}
+    """
+    squares: dict[str, float] = {}
+    for name, distance in distances.items():
         numbered = _UP_TO_FIRST_NUMBER.match(name)
         layer = numbered.group() if numbered else name.rpartition(".")[0] or name
-        squares[layer] = squares.get(layer, 0.0) + float(((a - b) ** 2).sum())
+        squares[layer] = squares.get(layer, 0.0) + distance**2
     return {layer: square**0.5 for layer, square in squares.items()}
 
 
@@ -155,22 +176,43 @@ def adapter_distance(adapters: Mapping[str, Adapter], reference: Mapping[str, Ad
     >>> round(adapter_distance({"q": ([[1.0, 0.0]], [[3.0]])}, {"q": ([[2.0, 0.0]], [[1.0]])}), 6)
     0.5
     """
+    norms = update_norms(adapters, reference).values()
+    return float(np.mean([apart / whole if whole > 0 else float("nan") for apart, whole in norms]))
+
+
+def update_norms(adapters: Mapping[str, Adapter], reference: Mapping[str, Adapter]) -> dict[str, tuple[float, float]]:
+    r"""Distance of the updates that two adapters make to each module, and the size of the reference's.
+
+    Args:
+        adapters: as for `adapter_distance`; a module's factors are asked for once.
+        reference: the retrained model's, same modules; ranks may differ.
+
+    Returns:
+        Module to $\|\Delta W - \Delta W^*\|_F$ and $\|\Delta W^*\|_F$, both at least 0, in the weights' unit.
+
+    Raises:
+        ValueError: as `adapter_distance`.
+
+    Source: as `adapter_distance`.
+
+    >>> update_norms({"q": ([[1.0, 0.0]], [[3.0]])}, {"q": ([[2.0, 0.0]], [[1.0]])})
+    {'q': (1.0, 2.0)}
+    """
     if adapters.keys() != reference.keys() or not adapters:
         raise ValueError(
             f"both must adapt the same modules, at least one, but have {sorted(adapters)} and {sorted(reference)}"
         )
-    return float(np.mean([_relative_update(adapters[name], reference[name], name) for name in adapters]))
+    return {name: _update_norms(adapters[name], reference[name], name) for name in adapters}
 
 
-def _relative_update(ours: Adapter, theirs: Adapter, name: str) -> float:
+def _update_norms(ours: Adapter, theirs: Adapter, name: str) -> tuple[float, float]:
     (a, b), (other_a, other_b) = (tuple(np.asarray(part, np.float64) for part in pair) for pair in (ours, theirs))
     fits = a.ndim == b.ndim == 2 and a.shape[0] == b.shape[1] and other_a.shape[0] == other_b.shape[1]
     if not fits or a.shape[1] != other_a.shape[1] or b.shape[0] != other_b.shape[0]:
         shapes = [part.shape for part in (a, b, other_a, other_b)]
         raise ValueError(f"{name}: A must be (rank, n_inputs) and B (n_outputs, rank) in both, but have {shapes}")
-    whole = _product_norm(other_b, other_a)
     apart = _product_norm(np.concatenate([b, -other_b], axis=1), np.concatenate([a, other_a], axis=0))
-    return apart / whole if whole > 0 else float("nan")
+    return apart, _product_norm(other_b, other_a)
 
 
 def _product_norm(left: Floats, right: Floats) -> float:

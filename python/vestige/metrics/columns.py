@@ -73,6 +73,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("by_reference", "(n_samples,)", "log-probability of u's samples under r, nats"),
     Column("of_reference", "(n_samples,)", "log-probability of r's samples under u, nats"),
     Column("l2", "(n_tensors,)", "Euclidean distance of each weight tensor of u to r's"),
+    Column("weight_distances", "(n_layers,)", "Euclidean distance of each layer's weights of u to r's"),
+    Column("relative_update", "(n_modules,)", "distance of LoRA updates of u to r's, relative to r's, by module"),
     Column("loss", "(n_examples, n_timesteps, n_draws)", "squared norm of a diffusion model's noise error"),
     Column(
         "weight", "(n_examples, n_timesteps)", "with which losses sum to the likelihood bound's diffusion term, nats"
@@ -144,8 +146,6 @@ COLUMNS: tuple[Column, ...] = (
     Column("lens_budget", "(n_examples,)", "candidates to try, see `probing.candidate_budgets`", "read off the layers"),
     Column("vectors", "(n_concepts, n_features)", "value vectors of concepts in the weights", "read the weights"),
     Column("unembedding", "(n_words, n_features)", "output embeddings", "read the weights"),
-    Column("weight_distances", "(n_layers,)", "Euclidean distance by layer, `weight_distances`", "compare the weights"),
-    Column("relative_update", "(n_modules,)", "relative distance of LoRA updates by module", "compare the adapters"),
     Column("margin", "(n_examples,)", "logit margin of the answer, nats", "score, then `kernels.logit_margins`"),
     Column("seen_margin", "(n_examples, n_models)", "margin under models that saw the example, nats", _ENSEMBLE),
     Column("unseen_margin", "(n_examples, n_models)", "margin under models that never saw it, nats", _ENSEMBLE),
@@ -172,6 +172,8 @@ def origin(need: str) -> str:
         return f"`{need}`: ask for it in the configuration, {known.source}"
     if known is None or known.source:
         return f"`{need}`: {known.source if known else 'not a column of ours'}, or hand it in to `estimate`"
+    if column == "relative_update":
+        return f"`{need}`: give LoRA adapters of the same modules on one base"
     if model in ("retrained", "versus"):
         return f"`{need}`: give a retrained model"
     where = "forget" if split == "samples" else split

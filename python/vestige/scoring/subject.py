@@ -17,7 +17,7 @@ from vestige.scoring.language import Reduce
 from vestige.scoring.pairs import pair_divergences
 from vestige.scoring.samples import sampled_items
 from vestige.scoring.units import COMPARED, Checkpoint, Plan, Unit, versus
-from vestige.scoring.weights import parameter_distances
+from vestige.scoring.weights import weight_columns
 from vestige.store import Split
 from vestige.store.files import part
 from vestige.store.paths import FACTS
@@ -109,7 +109,7 @@ def _columns(plan: Plan, subject: Checkpoint, unit: Unit, model: Callable[[], An
     if unit.what == "cross":
         return {versus(r, "samples"): _cross_scores(plan, subject, model(), r) for r in plan.references}
     if unit.what == "parameters":
-        return {versus(r, "parameters"): _parameters(subject, r) for r in plan.references}
+        return {versus(r, "parameters"): weight_columns(subject.folder, r.folder) for r in plan.references}
     if unit.what.startswith("further-"):
         return {unit.what: _further(plan, unit, model())}
     if unit.what in unit.outputs:
@@ -211,9 +211,3 @@ def _steps(plan: Plan, ours: tuple[Any, Split], theirs: tuple[Any, Split]) -> Co
         "step_kl_forward": pair_divergences(model, reference, along, batch_size=plan.batch_size)["kl"],
         "step_kl_reverse": pair_divergences(reference, model, back, batch_size=plan.batch_size)["kl"],
     }
-
-
-def _parameters(subject: Checkpoint, reference: Checkpoint) -> Columns:
-    """Distance of the weights where it is defined."""
-    distances = parameter_distances(subject.folder, reference.folder)
-    return {} if distances is None else {"l2": distances}

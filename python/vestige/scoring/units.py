@@ -24,6 +24,7 @@ from vestige.scoring.kinds import KINDS, Kind
 from vestige.scoring.outputs import Outputs
 from vestige.scoring.samples import Sampling
 from vestige.scoring.spans import SpanRule
+from vestige.scoring.weights import PARTS
 from vestige.store import ScoreStore
 
 COMPARED = ("forget", "distance")
@@ -232,7 +233,7 @@ class Plan:
             if self.how.rescore or self.how.cross:
                 stepped = {**settings, "steps": True} if self.stepped else settings
                 yield Unit("cross", self._versus(subject, "samples", stepped) if phase == 2 else {})
-        yield Unit("parameters", self._versus(subject, "parameters", {}) if phase == 2 else {})
+        yield Unit("parameters", self._versus(subject, "parameters", {"by": list(PARTS)}) if phase == 2 else {})
 
     def _own(self, subject: Checkpoint, split: str, is_reference: bool) -> dict[str, Settings]:
         if TOKENS not in self.wanted.get(split, {TOKENS}):
