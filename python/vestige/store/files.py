@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from vestige.store.digest import digest_of
 from vestige.store.paths import StoreError
@@ -16,8 +17,8 @@ PART = ".part-"
 """How the name of an unfinished file begins; it goes on with that of the file that it was to become."""
 
 
-_LARGE = 4 << 20
-"""Bytes from which on a second thread is worth its start."""
+_PIECE = 8 << 20
+"""Bytes that are handed to the disk at a time."""
 
 
 @contextmanager
@@ -26,15 +27,24 @@ def part(target: Path, pieces: Sequence[bytes | memoryview]) -> Iterator[tuple[P
     path = target.with_name(f"{PART}{target.name}-{secrets.token_hex(4)}")
     try:
         with ThreadPoolExecutor(1) as beside, path.open("xb") as file:
-            n_threads = 2 if sum(map(len, pieces)) > _LARGE else 1
-            digest = beside.submit(digest_of, pieces, n_threads)  # while the disk is waited for
+            digest = beside.submit(digest_of, pieces)  # while the disk is waited for
             for piece in pieces:
-                file.write(piece)
+                _write(file, memoryview(piece))
             file.flush()
             os.fsync(file.fileno())
         yield path, digest.result()
     finally:
         path.unlink(missing_ok=True)
+
+
+def _write(file: BinaryIO, content: memoryview) -> None:
+    """Asks the disk to begin with each piece while the next is copied, not with all of them at the end."""
+    for begin in range(0, len(content), _PIECE):
+        piece = content[begin : begin + _PIECE]
+        file.write(piece)
+        if len(piece) == _PIECE and hasattr(os, "posix_fadvise"):
+            # Pages that are still to be written are begun with, not dropped: Linux does what `sync_file_range` does.
+            os.posix_fadvise(file.fileno(), file.tell() - _PIECE, _PIECE, os.POSIX_FADV_DONTNEED)
 
 
 def sync_folder(folder: Path) -> None:
