@@ -26,7 +26,7 @@ def write_plan(run: RunPlan, folder: Path) -> Path:
     content = {
         "schema": SCHEMA,
         "config": relative_to(run.config, folder).model_dump(),
-        "fingerprints": {subject.name: subject.checkpoint.fingerprint for subject in run.subjects},
+        "fingerprints": {model.name: model.checkpoint.fingerprint for model in run.models},
         "settings": run.scoring.settings,
         "tasks": [
             {"task": t.number, "phase": t.phase, "model": t.checkpoint.name, "key": t.checkpoint.key}

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from vestige.data.examples import Example
+from vestige.evaluation import ensembles
 from vestige.evaluation.measures import Measures
 from vestige.evaluation.plan import RunPlan
 from vestige.meta.results import Finding
 from vestige.metrics import METRICS, Metric, membership
+from vestige.metrics.lira import FEWEST_MODELS
 from vestige.report.model import Card
 from vestige.stats.equivalence import Equivalence
 from vestige.stats.estimate import Estimate
@@ -46,6 +48,7 @@ def run_findings(
             {s.name: details[s.name] for s in measures.run.subjects if s.role != "changed" and s.name in details}
         ),
         *_collapsed(measures),
+        *_small_ensembles(measures),
         *_missing(measures),
     )
     order = {"artefact": 0, "warning": 1, "note": 2}
@@ -193,6 +196,21 @@ def _collapsed(measures: Measures) -> Iterator[Finding]:
             f"{', '.join(names)}: less than 70 % of the original's retain accuracy is left. Figures without them are "
             "shown beside those of all rows.",
             {"n_models": len(names)},
+        )
+
+
+def _small_ensembles(measures: Measures) -> Iterator[Finding]:
+    names = [m.name for m in measures.further if m.name in ("U-LiRA", "KLoM", "NeurIPS23")]
+    n_models = ensembles.smallest(measures.run.members, len(measures.run.of("retrained")))
+    if names and n_models < FEWEST_MODELS:
+        yield Finding(
+            "small_ensembles",
+            "warning",
+            tuple(names),
+            f"The smallest ensemble has {n_models} models, and {FEWEST_MODELS} of each kind are the fewest for these "
+            "to be what their papers mean by them. With fewer, U-LiRA is an attack calibrated by retrained models, and "
+            "KLoM and the epsilons of NeurIPS23 are biased upwards: compare unlearning methods with one another only.",
+            {"n_models": n_models},
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vestige.data.examples import Example
+from vestige.evaluation import ensembles
 from vestige.evaluation.plan import RunPlan, Subject
 from vestige.evaluation.worked_out import WORKED_OUT
 from vestige.metrics import DISTANCES, METRICS, Metric, ScoreTable, estimate
@@ -123,6 +124,8 @@ class Reader:
 
     def _find(self, name: str, subject: Subject, reference: Subject | None) -> NDArray[Any] | None:
         model, split, column = name.split(".")
+        if column in ensembles.COLUMNS:
+            return self._of_many(model, split, column, subject)
         if model == "data":
             return self._data(split, column)
         if model == "unlearned":
@@ -134,6 +137,28 @@ class Reader:
         if model == "retrained":
             return self._column(reference, split, column)
         return self._column(subject, versus(reference.checkpoint, split), column)
+
+    def _of_many(self, model: str, split: str, column: str, subject: Subject) -> NDArray[Any] | None:
+        """What ensembles and shadow models say of each example, (n_examples, n_models); one model's (n_examples,)."""
+        if column == "margin":
+            return self._of_one(subject.checkpoint, split, column)
+        found = [self._of_one(checkpoint, split, column) for checkpoint in self._many(model, split, column, subject)]
+        whole = [values for values in found if values is not None]
+        return np.stack(whole, axis=1) if len(whole) == len(found) and len(found) >= ensembles.FEWEST[column] else None
+
+    def _of_one(self, checkpoint: Checkpoint, split: str, column: str) -> NDArray[Any] | None:
+        opened = self._open(checkpoint, split)
+        return None if opened is None else ensembles.of_model(column, opened.get)
+
+    def _many(self, model: str, split: str, column: str, subject: Subject) -> list[Checkpoint]:
+        members = self._run.members
+        if model == "data":
+            return ensembles.shadows_of(members, split, column)
+        if model == "retrained":
+            group, own = ensembles.RETRAINED, [s.checkpoint for s in self._run.of("retrained")]
+        else:
+            group, own = subject.name, [subject.checkpoint]
+        return [*own, *(member.checkpoint for member in members if member.group == group)]
 
     def _data(self, split: str, column: str) -> NDArray[Any] | None:
         if column == "cluster":

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vestige.data.examples import Example
 from vestige.evaluation.changes import REFERENCE, Changed
 from vestige.evaluation.config import Config
+from vestige.evaluation.ensembles import Member, listed
 from vestige.evaluation.examples import examples_of
 from vestige.evaluation.probes import probe_examples, probe_splits
 from vestige.evaluation.sizes import n_classes, shard_sizes
@@ -46,6 +47,9 @@ class Subject:
     expected: str = ""
 
 
+Model = TypeVar("Model", Subject, Member)
+
+
 @dataclass(frozen=True)
 class RunPlan:
     """Everything that a run will do.
@@ -56,6 +60,7 @@ class RunPlan:
         subjects: all models: the original, retrained seeds, unlearned checkpoints, controls, changed models.
         changed: those of them that are an intervention's.
         probes: name of each probe to the split that holds its examples.
+        members: models that only count as one of many.
     """
 
     config: Config
@@ -63,6 +68,12 @@ class RunPlan:
     subjects: tuple[Subject, ...]
     changed: tuple[Changed, ...] = ()
     probes: Mapping[str, str] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()
+
+    @property
+    def models(self) -> tuple[Subject | Member, ...]:
+        """Everything that is scored."""
+        return (*self.subjects, *self.members)
 
     def of(self, role: Role) -> tuple[Subject, ...]:
         """The subjects of one role, in order."""
@@ -98,12 +109,11 @@ def plan_run(
     probes = probe_examples(config, given)
     examples = {split: rows for split, rows in given.items() if split in SPLITS or split in passes} | probes
     store, known, code = out / "store", fingerprints or {}, config.models.trust_remote_code
-    subjects = (
-        *_subjects(config, _Finder(store, known, code)),
-        *_changed_subjects(changed, _Finder(store, known, code)),
-    )
-    _refuse_other_vocabularies(subjects, config.kind)
-    _refuse_other_widths(subjects)
+    find = _Finder(store, known, code)
+    subjects = (*_subjects(config, find), *_changed_subjects(changed, _Finder(store, known, code)))
+    members = _members(config, subjects, find)
+    _refuse_other_vocabularies((*subjects, *members), config.kind)
+    _refuse_other_widths((*subjects, *members))
     references = tuple(subject.checkpoint for subject in subjects if subject.role == "retrained")
     settings = config.scoring.model_dump(exclude={"spans", "chat", "system"})
     asked = settings.pop("examples_per_shard")
@@ -118,9 +128,10 @@ def plan_run(
         trust_remote_code=code,
         wanted={**passes, **dict.fromkeys(probes, frozenset({TOKENS}))},
         only=dict.fromkeys(probes, _asked_otherwise(config, subjects)),
+        members=_only_members(members, subjects),
         **settings,
     )
-    return RunPlan(config, scoring, subjects, tuple(changed), probe_splits(config.interventions))
+    return RunPlan(config, scoring, subjects, tuple(changed), probe_splits(config.interventions), members)
 
 
 def _asked_otherwise(config: Config, subjects: Sequence[Subject]) -> frozenset[str]:
@@ -150,11 +161,27 @@ def _subjects(config: Config, find: "_Finder") -> tuple[Subject, ...]:
     return tuple(found)
 
 
+def _members(config: Config, subjects: Sequence[Subject], find: "_Finder") -> tuple[Member, ...]:
+    """Models that only count as one of many, each unlike the others of its group."""
+    found: list[Member] = []
+    for name, group, path, saw in listed(config.models):
+        member = Member(name, group, find(name, path), saw)
+        _new(member, [s for s in subjects if group in (s.name, s.role)] + [m for m in found if m.group == group])
+        found.append(member)
+    return tuple(found)
+
+
+def _only_members(members: Sequence[Member], subjects: Sequence[Subject]) -> tuple[Checkpoint, ...]:
+    """Those that are no model of the report, each once."""
+    in_full = {subject.checkpoint for subject in subjects}
+    return tuple(dict.fromkeys(m.checkpoint for m in members if m.checkpoint not in in_full))
+
+
 def _changed_subjects(changed: Sequence[Changed], find: "_Finder") -> tuple[Subject, ...]:
     return tuple(Subject(c.name, "changed", find(c.name, str(c.folder))) for c in changed)
 
 
-def _new(subject: Subject, others: list[Subject]) -> Subject:
+def _new(subject: Model, others: Sequence[Subject | Member]) -> Model:
     """The subject, unless it holds the very weights of one of the others."""
     for other in others:
         if other.checkpoint == subject.checkpoint:
@@ -185,7 +212,7 @@ class _Finder:
         return self.known.setdefault(digest, Checkpoint(scored[0] if scored else key, name, folder, digest))
 
 
-def _refuse_other_vocabularies(subjects: tuple[Subject, ...], kind: str) -> None:
+def _refuse_other_vocabularies(subjects: tuple[Subject | Member, ...], kind: str) -> None:
     first = subjects[0]
     for subject in subjects[1:]:
         if kind == "diffusion":
@@ -204,7 +231,7 @@ def _refuse_other_vocabularies(subjects: tuple[Subject, ...], kind: str) -> None
             )
 
 
-def _refuse_another_size(subject: Subject, first: Subject) -> None:
+def _refuse_another_size(subject: Subject | Member, first: Subject | Member) -> None:
     """Denoisers that take images of different shapes; another autoencoder is found when both are loaded."""
     sizes = []
     for each in (subject, first):
@@ -218,7 +245,7 @@ def _refuse_another_size(subject: Subject, first: Subject) -> None:
         )
 
 
-def _classes(subject: Subject) -> Any:
+def _classes(subject: Subject | Member) -> Any:
     """The names of a classifier's classes in their order, or their number, as its configuration has them."""
     path = subject.checkpoint.folder / "config.json"
     try:
@@ -233,11 +260,11 @@ def _classes(subject: Subject) -> Any:
     return [config.get(name) for name in ("id2label", "num_classes", "label_names")]
 
 
-def _has_tokenizer(subject: Subject) -> bool:
+def _has_tokenizer(subject: Subject | Member) -> bool:
     return (subject.checkpoint.folder / "tokenizer.json").exists()
 
 
-def _refuse_other_widths(subjects: tuple[Subject, ...]) -> None:
+def _refuse_other_widths(subjects: tuple[Subject | Member, ...]) -> None:
     first, n_first = subjects[0], n_classes(subjects[0].checkpoint.folder)
     for subject in subjects[1:]:
         n = n_classes(subject.checkpoint.folder)
@@ -248,7 +275,7 @@ def _refuse_other_widths(subjects: tuple[Subject, ...]) -> None:
             )
 
 
-def _tokenizer(subject: Subject) -> Any:
+def _tokenizer(subject: Subject | Member) -> Any:
     """What a tokenizer does to text; how it was last padded or cut is no part of that."""
     try:
         folder = tokenizer_folder(subject.checkpoint.folder)

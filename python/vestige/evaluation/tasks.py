@@ -75,7 +75,7 @@ class Engine(Protocol):
 
 def tasks_of(run: RunPlan) -> tuple[Task, ...]:
     """All tasks of a run, each model once in each phase it has work in, those of phase 1 first."""
-    checkpoints = {1: run.scoring.references, 2: tuple({s.checkpoint.key: s.checkpoint for s in run.subjects}.values())}
+    checkpoints = {1: run.scoring.references, 2: tuple({m.checkpoint.key: m.checkpoint for m in run.models}.values())}
     pairs = [(phase, c) for phase, found in checkpoints.items() for c in found if run.scoring.units(c, phase)]
     folder = run.scoring.store.root.parent / "locks"
     return tuple(Task(i, phase, checkpoint, run.scoring, folder) for i, (phase, checkpoint) in enumerate(pairs))

@@ -50,7 +50,8 @@ _TEXT = "`scoring.further: [texts]`"
 _CLASSIFIER, _REGRESSION = "give a classifier (`kind: classifier`)", "give a regression model (`kind: classifier`)"
 _TOP = "`scoring.top_k: 64`, for instance"
 _OTHERS = "`scoring.further: [alternatives]`, with such answers in the data"
-_ENSEMBLE = "score several models of a kind, one a seed"
+_ENSEMBLE = "`ensemble` of an unlearned model and `models.retrained_ensemble`, three models of each kind or more"
+_SHADOWS = "`models.shadows`, two at least that saw each split and two that did not"
 _PATCHED = "run the original with one layer's states of the other model"
 _SECOND = "score the answers by the prompts with options or rewordings"
 
@@ -146,9 +147,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("lens_budget", "(n_examples,)", "candidates to try, see `probing.candidate_budgets`", "read off the layers"),
     Column("vectors", "(n_concepts, n_features)", "value vectors of concepts in the weights", "read the weights"),
     Column("unembedding", "(n_words, n_features)", "output embeddings", "read the weights"),
-    Column("margin", "(n_examples,)", "logit margin of the answer, nats", "score, then `kernels.logit_margins`"),
-    Column("seen_margin", "(n_examples, n_models)", "margin under models that saw the example, nats", _ENSEMBLE),
-    Column("unseen_margin", "(n_examples, n_models)", "margin under models that never saw it, nats", _ENSEMBLE),
+    Column("margin", "(n_examples,)", "log-odds of the right class, or of an answer's mean probability a token, nats"),
+    Column("seen_margin", "(n_examples, n_models)", "margin under models that saw the example, nats", _SHADOWS),
+    Column("unseen_margin", "(n_examples, n_models)", "margin under models that never saw it, nats", _SHADOWS),
     Column("ensemble_margin", "(n_examples, n_models)", "margin under each model of this kind, nats", _ENSEMBLE),
     Column("ensemble_hit", "(n_examples, n_models)", "whether each model of this kind is right", _ENSEMBLE),
     Column("steps", "(n_runs,)", "mini-batches of relearning until the original's accuracy is back", "relearn"),
@@ -168,7 +169,7 @@ def origin(need: str) -> str:
     known = BY_NAME.get(column)
     if known is not None and known.passes and split not in (*SPLITS, *MADE, "parameters"):
         return f"`{need}`: name a file of it in the configuration, `data.further: {{{split}: FILE}}`"
-    if known is not None and known.source.startswith("`scoring"):
+    if known is not None and known.source.startswith("`"):
         return f"`{need}`: ask for it in the configuration, {known.source}"
     if known is None or known.source:
         return f"`{need}`: {known.source if known else 'not a column of ours'}, or hand it in to `estimate`"

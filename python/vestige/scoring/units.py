@@ -30,6 +30,9 @@ from vestige.store import ScoreStore
 COMPARED = ("forget", "distance")
 """Splits on which whole outputs are compared with the retrained models'."""
 
+COUNTED = ("forget", "retain", "holdout")
+"""Splits that are scored of models that only count as one of many."""
+
 Settings = Mapping[str, Any]
 
 
@@ -94,6 +97,7 @@ class Plan:
         wanted: split to all that is made of it, "tokens" and names of `FURTHER`, for splits that only some metrics
             read; of the others everything is made that is asked for.
         only: split to the fingerprints of the models that are scored on it, where that is not every model.
+        members: models that only count as one of an ensemble: of these the splits of `COUNTED` are scored, no more.
     """
 
     examples: Mapping[str, tuple[Example, ...]]
@@ -115,6 +119,7 @@ class Plan:
     trust_remote_code: bool = False
     wanted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    members: tuple[Checkpoint, ...] = ()
 
     @property
     def how(self) -> Kind:
@@ -152,7 +157,8 @@ class Plan:
 
     def units(self, subject: Checkpoint, phase: int) -> tuple[Unit, ...]:
         """The work on one model in one phase, in the order in which it is done."""
-        return tuple(unit for unit in self._all_units(subject, phase) if unit.outputs)
+        found = self._counted(subject, phase) if subject in self.members else self._all_units(subject, phase)
+        return tuple(unit for unit in found if unit.outputs)
 
     def missing(self, subject: Checkpoint, phase: int) -> tuple[Unit, ...]:
         """Those of its units of which the store lacks something, or has it damaged or with other settings."""
@@ -213,6 +219,12 @@ class Plan:
             "seed": self.seed,
         }
         return {**by_split, "samples": {**common, **sampling}}
+
+    def _counted(self, subject: Checkpoint, phase: int) -> Iterator[Unit]:
+        for split in COUNTED if phase == 2 else ():
+            if split in self.examples:
+                n_shards, outputs = len(self.shards(split)), self._own(subject, split, is_reference=False)
+                yield from (Unit(split, outputs, shard, n_shards) for shard in range(n_shards))
 
     def _all_units(self, subject: Checkpoint, phase: int) -> Iterator[Unit]:
         is_reference = subject in self.references

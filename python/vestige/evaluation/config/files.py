@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from vestige.evaluation.config.base import ConfigError
+from vestige.evaluation.config.models import Unlearned
 from vestige.evaluation.config.run import Config
 from vestige.metrics.columns import SPLITS
 
@@ -70,12 +71,15 @@ def relative_to(config: Config, base: Path) -> Config:
 
 
 def _with_paths(config: Config, checkpoint: Callable[[str], str], data: Callable[[str], str]) -> Config:
-    models = config.models.model_copy(
+    given = config.models
+    models = given.model_copy(
         update={
-            "original": checkpoint(config.models.original),
-            "retrained": tuple(checkpoint(path) for path in config.models.retrained),
-            "unlearned": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in config.models.unlearned),
-            "controls": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in config.models.controls),
+            "original": checkpoint(given.original),
+            "retrained": tuple(map(checkpoint, given.retrained)),
+            "unlearned": tuple(_unlearned(model, checkpoint) for model in given.unlearned),
+            "controls": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in given.controls),
+            "retrained_ensemble": tuple(map(checkpoint, given.retrained_ensemble)),
+            "shadows": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in given.shadows),
         }
     )
     files = {name: data(path) for name in (*SPLITS, "folder") if (path := getattr(config.data, name)) is not None}
@@ -85,3 +89,8 @@ def _with_paths(config: Config, checkpoint: Callable[[str], str], data: Callable
         rewritten = {name: data(path) for name, path in asked.rewritten.items()}
         update["interventions"] = asked.model_copy(update={"rewritten": rewritten})
     return config.model_copy(update=update)
+
+
+def _unlearned(model: Unlearned, checkpoint: Callable[[str], str]) -> Unlearned:
+    ensemble = tuple(map(checkpoint, model.ensemble))
+    return model.model_copy(update={"path": checkpoint(model.path), "ensemble": ensemble})

@@ -15,12 +15,15 @@ class Unlearned(Strict):
         path: folder or hub id.
         method: what made it; checkpoints of one method are resampled together. Default: the name.
         strength: strength or snapshot of the method.
+        ensemble: further checkpoints by the same method at the same strength, from other seeds. With it they are an
+            ensemble, for U-LiRA, KLoM and the NeurIPS 2023 score.
     """
 
     name: str
     path: str
     method: str = ""
     strength: str = ""
+    ensemble: tuple[str, ...] = ()
 
 
 class Control(Strict):
@@ -37,6 +40,18 @@ class Control(Strict):
     expected: Literal["different", "not different"]
 
 
+class Shadow(Strict):
+    """One shadow model of a likelihood-ratio attack.
+
+    Attributes:
+        path: folder or hub id.
+        saw: which of the splits "forget" and "holdout" it was trained on.
+    """
+
+    path: str
+    saw: tuple[Literal["forget", "holdout"], ...] = ()
+
+
 class Models(Strict):
     """The checkpoints.
 
@@ -48,6 +63,10 @@ class Models(Strict):
         controls: planted controls, may be empty.
         trust_remote_code: whether Python code that lies in a checkpoint may run here. Read it first: it can do whatever
             you can. Off by default, and a checkpoint that needs it is then refused.
+        retrained_ensemble: further retrained models, which only ensembles are compared with: they cost three forward
+            passes a model, where each of `retrained` is compared with every model in every way.
+        shadows: models trained like the original with and without the forget and the holdout examples, for LiRA; two at
+            least that saw each of the two, and two that did not.
     """
 
     original: str
@@ -55,6 +74,8 @@ class Models(Strict):
     unlearned: tuple[Unlearned, ...] = ()
     controls: tuple[Control, ...] = ()
     trust_remote_code: bool = False
+    retrained_ensemble: tuple[str, ...] = ()
+    shadows: tuple[Shadow, ...] = ()
 
     @model_validator(mode="after")
     def _unique_names(self) -> "Models":
