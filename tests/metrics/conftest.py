@@ -62,6 +62,7 @@ def by_example(rng):
         "rephrased_log_prob": -rng.exponential(size=N),
         "probe_correct": rng.random((N, 2)) < 0.5,
         "lens_budget": rng.integers(1, 60, N),
+        "change_budget": rng.integers(1, 60, N),
         "leakage": rng.random((N, 64)),
         "probability": rng.uniform(0.1, 1, N),
         "rouge": rng.uniform(0.1, 1, N),

@@ -100,7 +100,8 @@ def test_shares_of_examples(arrays):
     probes = arrays["unlearned.forget.probe_correct"]
     failed = [not all(row) for row in hits]
     assert value("KR", arrays) == pytest.approx(np.mean(probes[failed]))
-    assert value("lens@20", arrays) == pytest.approx(np.mean(arrays["unlearned.forget.lens_budget"] <= 20))
+    for name in ("lens", "change"):
+        assert value(f"{name}@20", arrays) == pytest.approx(np.mean(arrays[f"unlearned.forget.{name}_budget"] <= 20))
 
 
 def test_a_model_that_forgot_nothing_has_no_recoverability(arrays):
@@ -208,18 +209,23 @@ def test_too_few_entities_to_train_an_attack_are_no_crash(arrays):
         assert math.isnan(value(name, arrays))
 
 
-def test_the_depth_score_is_its_definition(arrays):
-    ends = arrays["original.entities.offsets"]
-    full, scores = arrays["original.entities.token_log_prob"], []
+@pytest.mark.parametrize(("name", "split"), [("UDS", "entities"), ("UDS-answer", "forget")])
+def test_the_depth_score_is_its_definition(arrays, name, split):
+    """End tokens, which are NaN, are left out."""
+    ends = arrays[f"original.{split}.offsets"]
+    for model in ("unlearned", "retrained"):
+        last = ends[1:][np.diff(ends) > 1] - 1
+        arrays[f"{model}.{split}.patched_log_probs"][last] = np.nan
+    full, scores = arrays[f"original.{split}.token_log_prob"], []
     for a, b in itertools.pairwise(ends):
         drops = [
-            [np.mean(full[a:b] - layer[a:b]) for layer in arrays[f"{model}.entities.patched_log_probs"].T]
+            [np.nanmean(full[a:b] - layer[a:b]) for layer in arrays[f"{model}.{split}.patched_log_probs"].T]
             for model in ("unlearned", "retrained")
         ]
         pairs = [(u, r) for u, r in zip(*drops, strict=True) if r > 0.05]
         if pairs:
             scores.append(sum(r * min(max(u / r, 0), 1) for u, r in pairs) / sum(r for _, r in pairs))
-    assert value("UDS", arrays) == pytest.approx(np.mean(scores))
+    assert value(name, arrays) == pytest.approx(np.mean(scores))
 
 
 def test_concept_traces_are_means_of_the_function(arrays):

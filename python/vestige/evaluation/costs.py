@@ -17,7 +17,7 @@ import numpy as np
 from vestige.evaluation.sizes import FLOAT_BYTES, Lengths, Shape, lengths
 from vestige.evaluation.tasks import EvaluationError, Task
 from vestige.scoring.subject import kept_bytes, weight_bytes
-from vestige.scoring.units import Plan, Unit
+from vestige.scoring.units import Plan, Unit, patched_split
 
 TOKEN_BYTES = 40
 """Columns of one number a scored token, together."""
@@ -103,11 +103,13 @@ def _of_unit(plan: Plan, unit: Unit, task: Task) -> Cost:
         return Cost(disk=n_shards * RECORD_BYTES, seconds=read / READ_BYTES)
     if unit.what in ("samples", "cross"):
         return _of_sampling(plan, unit, shape)
-    split = unit.what.removeprefix("further-")
+    split = unit.what.removeprefix("further-").removeprefix("patched-")
     where = slice(*(n * len(plan.shards(split)[0]) for n in (unit.shard, unit.shard + 1)))
     whole = lengths(_with_tokenizer(plan, task), plan.examples[split])
     known = Lengths(whole.tokens[where], whole.scored[where])
-    return _of_split(plan, unit, shape, known) if split == unit.what else _of_further(plan, split, shape, known)
+    if split == unit.what:
+        return _of_split(plan, unit, shape, known)
+    return (_of_patching if unit.what == patched_split(split) else _of_further)(plan, split, shape, known)
 
 
 def _of_split(plan: Plan, unit: Unit, shape: Shape, known: Lengths) -> Cost:
@@ -127,17 +129,26 @@ def _of_split(plan: Plan, unit: Unit, shape: Shape, known: Lengths) -> Cost:
 
 
 def _of_further(plan: Plan, split: str, shape: Shape, known: Lengths) -> Cost:
-    """Other answers are scored, texts drawn token by token, and a gradient costs as much as three forward passes."""
+    """Other answers are scored, texts drawn token by token; a gradient costs as much as three passes, a lens two."""
     n_examples, n_tokens, asked = len(known.tokens), int(known.tokens.sum()), plan.further_of(split)
     first = plan.examples[split][0]
     n_others = len(first.perturbed_answers) + len(first.options) + 1 if "alternatives" in asked else 0
     drawn = plan.max_new_tokens if "texts" in asked else 0
     backward = n_examples if "gradients" in asked else 0
-    passes = (n_others + drawn) * ceil(n_examples / plan.batch_size) + backward
-    read = n_others * n_tokens + drawn * n_examples + (3 * n_tokens if backward else 0)
+    lenses = 2 if "lens" in asked else 0
+    passes = (n_others + drawn + lenses) * ceil(n_examples / plan.batch_size) + backward
+    read = (n_others + lenses) * n_tokens + drawn * n_examples + (3 * n_tokens if backward else 0)
     gradients = shape.n_parameters * FLOAT_BYTES if backward else 0
     disk = n_examples * (8 * n_others + 5 * drawn) + RECORD_BYTES
     return Cost(passes, disk, _seconds(shape, read, passes), gradients)
+
+
+def _of_patching(plan: Plan, _: str, shape: Shape, known: Lengths) -> Cost:
+    """The model reads the examples once, the original once a layer."""
+    n_tokens, n_batches = int(known.tokens.sum()), ceil(len(known.tokens) / plan.batch_size)
+    passes = (1 + shape.n_layers) * n_batches
+    disk = FLOAT_BYTES * shape.n_layers * int(known.scored.sum()) + RECORD_BYTES
+    return Cost(passes, disk, _seconds(shape, (1 + shape.n_layers) * n_tokens, passes))
 
 
 def _bytes_a_token(name: str, unit: Unit, logits: int) -> int:
@@ -163,10 +174,9 @@ def _seconds(shape: Shape, n_tokens: int, passes: int) -> float:
 
 
 def _beside(plan: Plan, missing: Sequence[Unit]) -> int:
-    """Bytes of the retrained models that are loaded beside the task's own."""
-    if not any(unit.what == "cross" for unit in missing):
-        return 0
-    return kept_bytes(plan) or max(weight_bytes(reference.folder) for reference in plan.references)
+    """Bytes of the models that are loaded beside the task's own."""
+    beside = any(unit.what == "cross" or unit.what == patched_split(plan.patched) for unit in missing)
+    return (kept_bytes(plan) or max(weight_bytes(each.folder) for each in plan.companions)) if beside else 0
 
 
 def _with_tokenizer(plan: Plan, task: Task) -> Path:

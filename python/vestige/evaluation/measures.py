@@ -17,7 +17,7 @@ from vestige.metrics.columns import BY_NAME as COLUMNS
 from vestige.metrics.diffusion import DENOISING_DISTANCE, FADE_SCORE
 from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS
 from vestige.metrics.fade import FADE, fade_arrays, monte_carlo_error, prompt_error
-from vestige.scoring.units import Checkpoint, further_split, versus
+from vestige.scoring.units import Checkpoint, further_split, patched_split, versus
 from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
 from vestige.stats.estimate import Estimate
 from vestige.store import Split
@@ -171,7 +171,7 @@ class Reader:
         return np.array([e.answer.strip() for e in examples]) if column == "answer" else None
 
     def _column(self, subject: Subject, split: str, column: str) -> NDArray[Any] | None:
-        for name in (split, further_split(split)):
+        for name in (split, further_split(split), patched_split(split)):
             opened = self._open(subject.checkpoint, name)
             if opened is not None and (found := opened.get(column)) is not None:
                 return found

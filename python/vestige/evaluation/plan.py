@@ -127,6 +127,7 @@ def plan_run(
         examples_per_shard=shards,
         trust_remote_code=code,
         wanted={**passes, **dict.fromkeys(probes, frozenset({TOKENS}))},
+        original=subjects[0].checkpoint,
         only=dict.fromkeys(probes, _asked_otherwise(config, subjects)),
         members=_only_members(members, subjects),
         **settings,

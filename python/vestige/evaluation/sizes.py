@@ -59,6 +59,11 @@ class Shape:
         return int(self.config.get("hidden_size") or self.config.get("n_embd") or 0)
 
     @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        return int(self.config.get("num_hidden_layers") or self.config.get("n_layer") or 0)
+
+    @property
     def n_parameters(self) -> int:
         """About how many weights there are, from the files' size and the precision that the configuration names."""
         stored_as = self.config.get("dtype") or self.config.get("torch_dtype")

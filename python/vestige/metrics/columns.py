@@ -52,7 +52,8 @@ _TOP = "`scoring.top_k: 64`, for instance"
 _OTHERS = "`scoring.further: [alternatives]`, with such answers in the data"
 _ENSEMBLE = "`ensemble` of an unlearned model and `models.retrained_ensemble`, three models of each kind or more"
 _SHADOWS = "`models.shadows`, two at least that saw each split and two that did not"
-_PATCHED = "run the original with one layer's states of the other model"
+_PATCHED = "`scoring.further: [patched]`"
+_LENS = "`scoring.further: [lens]`"
 _SECOND = "score the answers by the prompts with options or rewordings"
 
 COLUMNS: tuple[Column, ...] = (
@@ -143,8 +144,14 @@ COLUMNS: tuple[Column, ...] = (
         "norm of the loss's gradient by weight tensor",
         "`scoring.further: [gradients]`",
     ),
-    Column("patched_log_probs", "(n_tokens, n_layers)", "the original's, one layer from this model, nats", _PATCHED),
-    Column("lens_budget", "(n_examples,)", "candidates to try, see `probing.candidate_budgets`", "read off the layers"),
+    Column(
+        "patched_log_probs",
+        "(n_tokens, n_layers)",
+        "the original's with one layer's states of this model, nats; NaN at an end token",
+        _PATCHED,
+    ),
+    Column("lens_budget", "(n_examples,)", "candidates to try for the answer's first token, read off layers", _LENS),
+    Column("change_budget", "(n_examples,)", "likewise read off changes from layer to layer; NaN of one layer", _LENS),
     Column("vectors", "(n_concepts, n_features)", "value vectors of concepts in the weights", "read the weights"),
     Column("unembedding", "(n_words, n_features)", "output embeddings", "read the weights"),
     Column("margin", "(n_examples,)", "log-odds of the right class, or of an answer's mean probability a token, nats"),

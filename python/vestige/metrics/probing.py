@@ -1,6 +1,7 @@
 """What inner states still hold: patched layers, concept vectors, candidates read off the layers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import nan
 from typing import Literal
 
@@ -195,13 +196,23 @@ def success_at(budgets: ArrayLike, budget: int, clusters: ArrayLike | None = Non
     )
 
 
-def _depth_values(arrays: Arrays) -> Values:
-    full, offsets = (arrays[f"original.entities.{column}"] for column in ("token_log_prob", "offsets"))
-    ours, theirs = (
-        patching_drop(full, arrays[f"{model}.entities.patched_log_probs"].T, offsets)
-        for model in ("unlearned", "retrained")
+def _depth_values(split: str) -> Callable[[Arrays], Values]:
+    def values(arrays: Arrays) -> Values:
+        full, offsets = (np.asarray(arrays[f"original.{split}.{name}"]) for name in ("token_log_prob", "offsets"))
+        patched = [np.asarray(arrays[f"{model}.{split}.patched_log_probs"]) for model in ("unlearned", "retrained")]
+        asked = ~np.isnan(np.concatenate(patched, axis=1)).any(axis=1)  # end tokens are not
+        ends = np.concatenate([[0], np.cumsum(asked)])[offsets]
+        ours, theirs = (patching_drop(full[asked], layers[asked].T, ends) for layers in patched)
+        return by_example(unlearning_depth(ours, theirs), arrays, split)
+
+    return values
+
+
+def _depth_needs(split: str) -> tuple[str, ...]:
+    return (
+        *(f"original.{split}.token_log_prob", f"original.{split}.offsets", f"data.{split}.cluster"),
+        *(f"unlearned.{split}.patched_log_probs", f"retrained.{split}.patched_log_probs"),
     )
-    return by_example(unlearning_depth(ours, theirs), arrays, "entities")
 
 
 def _trace_values(part: str) -> Callable[[Arrays], Values]:
@@ -214,8 +225,8 @@ def _trace_values(part: str) -> Callable[[Arrays], Values]:
     return values
 
 
-def _budget_values(arrays: Arrays) -> Values:
-    return by_example(np.asarray(arrays["unlearned.forget.lens_budget"], np.float64), arrays)
+def _budget_values(column: str) -> Callable[[Arrays], Values]:
+    return lambda arrays: by_example(np.asarray(arrays[f"unlearned.forget.{column}"], np.float64), arrays)
 
 
 def _within_budget(arrays: Arrays) -> float:
@@ -236,14 +247,22 @@ DEPTH = Metric(
     better="higher",
     bounds=(0, 1),
     scale="logit",
-    needs=(
-        *("original.entities.token_log_prob", "original.entities.offsets", "data.entities.cluster"),
-        *("unlearned.entities.patched_log_probs", "retrained.entities.patched_log_probs"),
-    ),
-    values=_depth_values,
+    needs=_depth_needs("entities"),
+    values=_depth_values("entities"),
     summary=mean_of,
     source="arXiv 2605.24614, released compute_uds.py",
     pitfalls="Entities that no layer of the retrained model lacks are left out. Over-forgetting is clipped away.",
+)
+ANSWER_DEPTH = replace(
+    DEPTH,
+    name="UDS-answer",
+    title="unlearning depth score of whole answers",
+    formula=DEPTH.formula.replace("entities", "forget answers"),
+    needs=_depth_needs("forget"),
+    values=_depth_values("forget"),
+    source="arXiv 2605.24614, with whole answers in place of their entities: defined here",
+    pitfalls="For data without entities. Most of an answer's words are no secret, and their drops are part of the "
+    "mean: not comparable with published UDS.",
 )
 TRACE = Metric(
     name="concept-trace",
@@ -277,7 +296,7 @@ TRACE = Metric(
         ),
     },
 )
-HIDDEN_ATTACK = Metric(
+LENS_ATTACK = Metric(
     name="lens@20",
     title="attack on hidden states with a budget of 20 candidates",
     family="probing",
@@ -287,11 +306,21 @@ HIDDEN_ATTACK = Metric(
     bounds=(0, 1),
     scale="logit",
     needs=("unlearned.forget.lens_budget", "data.forget.cluster"),
-    values=_budget_values,
+    values=_budget_values("lens_budget"),
     summary=_within_budget,
     source="arXiv 2309.17410; UnLOK-VQA, arXiv 2505.01456",
-    pitfalls="Guessing finds some answers: the retrained model's share is best. `success_at` has other budgets.",
+    pitfalls="Guessing finds some answers: the retrained model's share is best. `success_at` has other budgets. In "
+    "a run it is about each answer's first token, read off up to ten blocks: answers should begin with the secret.",
+)
+CHANGE_ATTACK = replace(
+    LENS_ATTACK,
+    name="change@20",
+    title="attack on what changes between layers with a budget of 20 candidates",
+    asks="How often does an attacker who watches probabilities rise and fall from layer to layer find the answer?",
+    formula="share of forget examples whose answer is among 20 candidates whose probability changes most",
+    needs=("unlearned.forget.change_budget", "data.forget.cluster"),
+    values=_budget_values("change_budget"),
 )
 
-METRICS = (DEPTH, TRACE, HIDDEN_ATTACK)
+METRICS = (DEPTH, ANSWER_DEPTH, TRACE, LENS_ATTACK, CHANGE_ATTACK)
 """None of them is judged."""

@@ -100,7 +100,7 @@ def forward(
     decoder = inner.get_decoder() if hasattr(inner, "get_decoder") else inner
     relay = _Relay(decoder.forward, rows, n_rows, longest)
     if decoder is not inner:
-        with _answering(decoder, relay):
+        with answering(decoder, relay):
             out = inner(**arguments, **wanted)
         if relay.n_calls == 1:
             features = _features(model, relay.hidden_states or out.hidden_states, layers, pool, longest)
@@ -182,7 +182,8 @@ class _Relay:
 
 
 @contextmanager
-def _answering(decoder: Any, answer: Callable[..., Any]) -> Iterator[None]:
+def answering(decoder: Any, answer: Callable[..., Any]) -> Iterator[None]:
+    """The decoder does not run: what it is asked is answered by a function."""
     own = decoder.__dict__.get("forward")  # where a hook of accelerate sits
     decoder.forward = answer
     try:
@@ -202,7 +203,7 @@ def _relayed(model: Any, decoder: Any, relay: _Relay, arguments: dict[str, Any])
 
 
 def _next_chunk(model: Any, decoder: Any, relay: _Relay, arguments: dict[str, Any]) -> torch.Tensor:
-    with _answering(decoder, relay):
+    with answering(decoder, relay):
         return model(**arguments).logits[0].float()
 
 

@@ -12,6 +12,7 @@ from vestige import kernels
 from vestige.data.examples import Example
 from vestige.scoring.forward import padded
 from vestige.scoring.generation import generate
+from vestige.scoring.lens import lens_budgets
 from vestige.scoring.outputs import Columns, pack_text
 
 Encode = Callable[[Any, Example], Any]
@@ -105,7 +106,18 @@ def gradients(asked: Asked) -> Columns:
     return {"gradient_norm": np.stack(rows)}
 
 
-FURTHER: dict[str, Callable[[Asked], Columns]] = {"alternatives": alternatives, "texts": texts, "gradients": gradients}
+def lens(asked: Asked) -> Columns:
+    """How many candidates an attacker who reads the layers must try, see `lens.lens_budgets`."""
+    items = [asked.encode(asked.model, example) for example in asked.examples]
+    return dict(lens_budgets(asked.model, items, batch_size=asked.batch_size))
+
+
+FURTHER: dict[str, Callable[[Asked], Columns]] = {
+    "alternatives": alternatives,
+    "texts": texts,
+    "gradients": gradients,
+    "lens": lens,
+}
 """Columns by the name that a configuration asks for them."""
 
 

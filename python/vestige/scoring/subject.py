@@ -15,6 +15,7 @@ from vestige.scoring.further import FURTHER, Asked, other_answers
 from vestige.scoring.kinds import KINDS
 from vestige.scoring.language import Reduce
 from vestige.scoring.pairs import pair_divergences
+from vestige.scoring.patching import patched_log_probs
 from vestige.scoring.samples import sampled_items
 from vestige.scoring.units import COMPARED, Checkpoint, Plan, Unit, versus
 from vestige.scoring.weights import weight_columns
@@ -23,7 +24,8 @@ from vestige.store.files import part
 from vestige.store.paths import FACTS
 
 KEPT_WEIGHTS = 4 << 30
-"""Bytes of retrained models that a worker keeps loaded from one task to the next; larger ones are loaded in each."""
+"""Bytes of retrained models (and of the original, where states are put into it) that a worker keeps loaded from one
+task to the next; larger ones are loaded in each."""
 
 CHUNK = 64 << 20
 """Bytes of stored logits that are compared at a time."""
@@ -58,7 +60,7 @@ def score_model(plan: Plan, subject: Checkpoint, phase: int) -> None:
 
 def load(plan: Plan, checkpoint: Checkpoint) -> Any:
     """The model of a checkpoint; a worker compares many with the same few retrained ones, which it keeps if small."""
-    small = checkpoint in plan.references and kept_bytes(plan) > 0
+    small = checkpoint in plan.companions and kept_bytes(plan) > 0
     return (_load_and_keep if small else _load)(plan.kind, plan.dtype, plan.trust_remote_code, checkpoint)
 
 
@@ -79,13 +81,13 @@ def _note_facts(plan: Plan, subject: Checkpoint, model: Any) -> None:
 
 
 def release_models() -> None:
-    """Let go of the retrained models that this process keeps."""
+    """Let go of the models that this process keeps."""
     _load_and_keep.cache_clear()
 
 
 def kept_bytes(plan: Plan) -> int:
-    """Size of the retrained models' weights on disk if a worker keeps them, else 0."""
-    total = sum(weight_bytes(reference.folder) for reference in plan.references)
+    """Size on disk of the weights of models that others are asked together with if a worker keeps them, else 0."""
+    total = sum(weight_bytes(companion.folder) for companion in plan.companions)
     return total if total <= KEPT_WEIGHTS else 0
 
 
@@ -112,6 +114,8 @@ def _columns(plan: Plan, subject: Checkpoint, unit: Unit, model: Callable[[], An
         return {versus(r, "parameters"): weight_columns(subject.folder, r.folder) for r in plan.references}
     if unit.what.startswith("further-"):
         return {unit.what: _further(plan, unit, model())}
+    if unit.what.startswith("patched-"):
+        return {unit.what: _patched(plan, subject, unit, model())}
     if unit.what in unit.outputs:
         return _scored(plan, unit, model())
     return _compared_as_stored(plan, subject, unit)
@@ -135,6 +139,15 @@ def _further(plan: Plan, unit: Unit, model: Any) -> Columns:
     asked = Asked(model, examples, plan.encode, plan.how.score, plan.batch_size, plan.max_new_tokens, others)
     made = [FURTHER[name](asked) for name in plan.further_of(split)]
     return {name: values for columns in made for name, values in columns.items()}
+
+
+def _patched(plan: Plan, subject: Checkpoint, unit: Unit, model: Any) -> Columns:
+    """What the original says with this model's states in it, layer by layer."""
+    assert plan.original is not None
+    original = model if subject == plan.original else load(plan, plan.original)
+    examples = plan.shards(unit.what.removeprefix("patched-"))[unit.shard]
+    items = [plan.encode(original, example) for example in examples]
+    return {"patched_log_probs": patched_log_probs(original, model, items, batch_size=plan.batch_size)}
 
 
 def _compared_as_stored(plan: Plan, subject: Checkpoint, unit: Unit) -> dict[str, Columns]:

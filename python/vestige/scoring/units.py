@@ -5,7 +5,8 @@ same. Phase 1 is the retrained models on their own; phase 2 is all other models,
 ones. In the store a model has one split for each split of the data, `samples`, and against each retrained model R
 `versus-R-forget`, `versus-R-distance`, `versus-R-samples` and `versus-R-parameters`. A retrained model also keeps its
 logits where others are compared with it, in `logits-forget` and `logits-distance`. What only some metrics read is in
-`further-SPLIT`, where the configuration asks for it.
+`further-SPLIT`, where the configuration asks for it, and in `patched-SPLIT` what the original says with states of the
+model in it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from vestige.data.examples import Example, digest
 from vestige.metrics.columns import TOKENS
 from vestige.scoring.further import FURTHER, other_answers
 from vestige.scoring.kinds import KINDS, Kind
+from vestige.scoring.lens import N_LAYERS
 from vestige.scoring.outputs import Outputs
 from vestige.scoring.samples import Sampling
 from vestige.scoring.spans import SpanRule
@@ -58,8 +60,8 @@ class Unit:
     """A piece of work on one model.
 
     Attributes:
-        what: a split of the data, "samples", "cross" (samples of and under the retrained models), "parameters", or
-            "further-SPLIT".
+        what: a split of the data, "samples", "cross" (samples of and under the retrained models), "parameters",
+            "further-SPLIT" or "patched-SPLIT".
         outputs: splits of the store that it fills a shard of, to the settings of each.
         shard: which shard, from 0.
         n_shards: how many shards these splits have.
@@ -89,8 +91,8 @@ class Plan:
         seed: of the samples.
         rule: how the answer is found among the tokens; None for the kind's own way.
         examples_per_shard: split to the examples of one shard; a split that is not named is one shard.
-        further: columns of `scoring.further` that are made too, and "steps" (exact divergences along the samples),
-            where the kind speaks in tokens.
+        further: columns of `scoring.further` that are made too, "steps" (exact divergences along the samples) and
+            "patched" (the original with states of the model in it), where the kind speaks in tokens.
         top_k: likeliest tokens kept with the mass of all others, where the kind speaks in tokens; 0 for none.
         full: precision in which the whole distribution of each token is kept; "" where it is not.
         trust_remote_code: whether code that lies in a checkpoint may run.
@@ -98,6 +100,7 @@ class Plan:
             read; of the others everything is made that is asked for.
         only: split to the fingerprints of the models that are scored on it, where that is not every model.
         members: models that only count as one of an ensemble: of these the splits of `COUNTED` are scored, no more.
+        original: the model before unlearning, where the run has one.
     """
 
     examples: Mapping[str, tuple[Example, ...]]
@@ -120,6 +123,7 @@ class Plan:
     wanted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
     members: tuple[Checkpoint, ...] = ()
+    original: Checkpoint | None = None
 
     @property
     def how(self) -> Kind:
@@ -182,6 +186,19 @@ class Plan:
         return tuple(name for name in names if name in FURTHER and (name != "alternatives" or others))
 
     @property
+    def patched(self) -> str:
+        """Split whose answers the original says with states of each model: entities, else forget; "" for none."""
+        if self.original is None or self.how.rescore is None:
+            return ""
+        named = (split for split, passes in self.wanted.items() if "patched" in passes)
+        return next(named, "forget" if "patched" in self.further else "")
+
+    @property
+    def companions(self) -> tuple[Checkpoint, ...]:
+        """Models that others are asked together with."""
+        return (*self.references, *([self.original] if self.original and self.patched else []))
+
+    @property
     def stepped(self) -> bool:
         """Whether two models are compared at each step of their samples."""
         return "steps" in self.further and self.how.rescore is not None
@@ -239,6 +256,8 @@ class Plan:
             yield from (Unit(split, outputs, shard, n_shards) for shard in range(n_shards))
             further = self._further(subject, split) if own else {}
             yield from (Unit(further_split(split), further, shard, n_shards) for shard in range(n_shards))
+            patched = self._patched(subject, split) if phase == 2 and split == self.patched else {}
+            yield from (Unit(patched_split(split), patched, shard, n_shards) for shard in range(n_shards))
         if self.how.sample is not None:
             settings = self.settings["samples"]
             yield Unit("samples", {"samples": {**settings, "model": subject.fingerprint}} if own else {})
@@ -257,7 +276,12 @@ class Plan:
     def _further(self, subject: Checkpoint, split: str) -> dict[str, Settings]:
         names = self.further_of(split)
         made = {"further": list(names), "max_new_tokens": self.max_new_tokens, "model": subject.fingerprint}
+        made |= {"lens_layers": N_LAYERS} if "lens" in names else {}
         return {further_split(split): {**self.settings[split], **made}} if names else {}
+
+    def _patched(self, subject: Checkpoint, split: str) -> dict[str, Settings]:
+        both = {"model": subject.fingerprint, "original": self.original.fingerprint if self.original else ""}
+        return {patched_split(split): {**self.settings[split], **both}}
 
     def _versus(self, subject: Checkpoint, what: str, settings: Settings) -> dict[str, Settings]:
         both = {"model": subject.fingerprint}
@@ -267,6 +291,11 @@ class Plan:
 def further_split(split: str) -> str:
     """Name in the store of the further columns of a split."""
     return f"further-{split}"
+
+
+def patched_split(split: str) -> str:
+    """Name in the store of what the original says of a split with states of a model in it."""
+    return f"patched-{split}"
 
 
 def versus(reference: Checkpoint, what: str) -> str:

@@ -25,7 +25,9 @@ class Scoring(Strict):
         examples_per_shard: how finely the store is cut; default so that no column of a shard takes more than 256 MiB.
         further: what only some metrics read: "alternatives" (other answers that the data name: truth ratio, options),
             "texts" (greedy answers: ROUGE and its like), "gradients" (a backward pass an example), "steps" (exact
-            divergences from the retrained models at each step of both models' samples).
+            divergences from the retrained models at each step of both models' samples), "lens" (candidates that are
+            read off up to ten layers: lens@20, change@20), "patched" (the original once a layer with each model's
+            states in it, of `data.further: {entities: FILE}` for UDS, else of the forget answers for UDS-answer).
         top_k: likeliest tokens of each step that are kept, with the mass of all others; 0 for none.
         full: precision in which the whole distribution of each step is kept, "float32", "float16" or "bfloat16".
     """
@@ -41,7 +43,7 @@ class Scoring(Strict):
     chat: bool | None = None
     system: str = ""
     examples_per_shard: Annotated[int, Field(ge=1)] | None = None
-    further: tuple[Literal["alternatives", "texts", "gradients", "steps"], ...] = ("alternatives",)
+    further: tuple[Literal["alternatives", "texts", "gradients", "steps", "lens", "patched"], ...] = ("alternatives",)
     top_k: Annotated[int, Field(ge=0)] = 0
     full: Literal["", "float32", "float16", "bfloat16"] = ""
 

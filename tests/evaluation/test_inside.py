@@ -1,0 +1,131 @@
+"""What is read inside models comes out of a run: every column from the configuration alone, and right."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from vestige.evaluation import evaluate
+from vestige.evaluation.config import Config
+from vestige.evaluation.plan import plan_run
+from vestige.store import ScoreStore
+
+PLACES = ("Lyon", "Bern", "Riga", "Oslo", "Rome", "Bonn", "Linz", "Graz")
+NAMES = ("Ann", "Bob", "Cem", "Dan", "Eve", "Flo", "Gil", "Hal")
+AWAY = {"original": (1.0, 0), "retrained-a": (0, 1), "retrained-b": (0, 2), "retrained-c": (0, 3), "half": (0.5, 4)}
+
+
+def rows(split):
+    order = NAMES if split != "retain" else NAMES[::-1]
+    facts = [(name, place) for name, place in zip(order, PLACES, strict=True)]
+    return [{"prompt": f"Where is {n}?", "answer": f" {p} is where {n} is.", "cluster": n} for n, p in facts]
+
+
+def random_like(weights, seed):
+    draw = torch.Generator().manual_seed(seed)
+    return {k: v.std().nan_to_num(0) * torch.randn(v.shape, generator=draw) for k, v in weights.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Data, and models whose weights lie near one another or on the way to the original by construction."""
+    from vestige.demo.model import Shape, tiny_llama
+    from vestige.demo.tokenizer import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("inside")
+    tokenizer = train_tokenizer([row["prompt"] + row["answer"] for row in rows("forget")] * 5, 320)
+    tiny_llama(Shape(hidden=16, layers=3, heads=2, mlp=24, vocab=320), tokenizer, seed=0).save_pretrained(
+        folder / "base"
+    )
+    tokenizer.save_pretrained(folder / "base")
+    base = {k: v * 4 if v.ndim > 1 else v for k, v in load_file(folder / "base" / "model.safetensors").items()}
+    noise = {seed: random_like(base, seed) for seed in range(5)}
+    for name, (share, seed) in AWAY.items():
+        shutil.copytree(folder / "base", folder / name)
+        weights = {k: v + share * noise[0][k] + 0.05 * noise[seed][k] for k, v in base.items()}
+        save_file(weights, folder / name / "model.safetensors", metadata={"format": "pt"})
+    for split in ("forget", "retain", "distance"):
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows(split))) + "\n")
+    entities = [{**row, "answer": row["answer"].split(" is")[0]} for row in rows("forget")]
+    (folder / "entities.jsonl").write_text("\n".join(map(json.dumps, entities)) + "\n")
+    return folder
+
+
+def write_config(folder, name, data, **scoring):
+    config = {
+        "models": {
+            "original": "original",
+            "retrained": ["retrained-a", "retrained-b", "retrained-c"],
+            "unlearned": [{"name": "half", "path": "half"}],
+        },
+        "data": {split: f"{split}.jsonl" for split in ("forget", "retain", "distance")} | data,
+        "scoring": {"samples": 2, "prompts": 2, "max_new_tokens": 4, "batch_size": 4, **scoring},
+        "clusters": "people",
+    }
+    (folder / name).write_text(yaml.safe_dump(config))
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    data = {"further": {"entities": "entities.jsonl"}}
+    config = write_config(folder, "config.yaml", data, further=["lens", "patched"], examples_per_shard=3)
+    return evaluate(config, folder / "run", jobs=1)
+
+
+def scores(run, model):
+    (row,) = [row for row in run.report.rows if row.model == model]
+    return row.scores
+
+
+def stored(run, model, split):
+    store = ScoreStore(run.folder / "store")
+    (key,) = [path.name for path in store.root.iterdir() if path.name.startswith(f"{model}-")]
+    return store.read(key, split)
+
+
+def test_what_is_read_inside_is_among_the_metrics(run):
+    assert {"UDS", "lens@20", "change@20", "d_layers"} <= {card.name for card in run.report.further}
+    assert "UDS-answer" not in scores(run, "half")
+
+
+def test_depth_is_0_of_the_original_and_1_of_the_retrained_model(run):
+    assert scores(run, "original")["UDS"].value == pytest.approx(0, abs=1e-4)
+    assert scores(run, "retrained-0")["UDS"].value == 1
+    assert 0 < scores(run, "half")["UDS"].value < 1
+
+
+def test_the_originals_own_states_change_nothing_and_the_end_token_is_not_asked_for(run):
+    patched = stored(run, "original", "patched-entities")["patched_log_probs"]
+    entities = stored(run, "original", "entities")
+    own, ends = entities["token_log_prob"], entities["offsets"][1:] - 1
+    assert patched.shape == (len(own), 3)
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(patched).any(axis=1)), ends)
+    text = np.setdiff1d(np.arange(len(own)), ends)
+    np.testing.assert_allclose(patched[text], np.repeat(own[text, None], 3, 1), atol=1e-4)
+    other = stored(run, "half", "patched-entities")["patched_log_probs"]
+    assert np.abs(other[text] - patched[text]).max() > 0.1
+
+
+def test_without_entities_whole_answers_are_read_and_called_so(folder):
+    config = write_config(folder, "answers.yaml", {}, further=["patched"])
+    run = evaluate(config, folder / "answers", jobs=1)
+    assert scores(run, "retrained-0")["UDS-answer"].value == 1
+    assert "UDS" not in scores(run, "half")
+
+
+def test_what_is_stored_is_bound_to_the_original(folder, tmp_path):
+    def patched_settings(original):
+        raw = yaml.safe_load(write_config(folder, "bound.yaml", {}, further=["patched"]).read_text())
+        raw["models"] = {name: models for name, models in raw["models"].items() if name != "unlearned"}
+        raw["models"] |= {"original": str(folder / original), "retrained": [str(folder / "retrained-a")]}
+        raw["data"] = {split: str(folder / path) for split, path in raw["data"].items()}
+        plan = plan_run(Config.model_validate(raw), tmp_path).scoring
+        units = plan.units(plan.references[0], 2)
+        return next(unit.outputs["patched-forget"] for unit in units if unit.what == "patched-forget")
+
+    assert patched_settings("original") != patched_settings("half")
