@@ -2,8 +2,9 @@
 
     make bench     # or: pytest benches --benchmark-json=1.json, again and again, then python benches/table.py *.json
 
-Each file is one round of all benches. The ratio is the median over rounds of a peer's time over ours in the same round.
-The table goes between the markers of each file that has them; every row is shown, also where a peer is faster.
+Each file is one round of the benches that it holds. The ratio is the median over rounds of a peer's time over ours in
+the same round. The table goes between the markers of each file that has them; every row is shown, also where a peer is
+faster.
 """
 
 import json
@@ -38,6 +39,9 @@ HEADLINES = (  # how the pieces of work begin that README shows
     "roc_auc, n = 10000000",
     "ks_statistic, n = 10000000",
     "klom",
+    "log-likelihood of answers",
+    "store, write 1 GB",
+    "store, js_divergence",
     "catalogue",
     "agreement, rank sets, weightings",
 )
@@ -96,14 +100,16 @@ def share(benches: list[Report], reports: list[Report]) -> str:
 
 def rows(reports: list[Report], *, headlines: bool) -> list[tuple[str, float, str]]:
     """Peer, ratio and line for each peer of each piece of work, or only for the fastest of the main ones."""
-    rounds = [groups(report) for report in reports]
+    grouped = [groups(report) for report in reports]
     lines = []
-    for work, benches in rounds[0].items():
+    for work in dict.fromkeys(work for found in grouped for work in found):
         if headlines and (not work.startswith(HEADLINES) or work.endswith("2 threads")):
             continue
-        ours = next(filter(is_ours, benches))  # others of ours are its peers
-        times = {name: [r[work][name]["stats"]["min"] for r in rounds] for name in benches}
-        used = share([r[work][ours] for r in rounds], reports)
+        where = [i for i, found in enumerate(grouped) if work in found]
+        rounds = [grouped[i][work] for i in where]
+        ours = next(filter(is_ours, rounds[0]))  # others of ours are its peers
+        times = {name: [r[name]["stats"]["min"] for r in rounds] for name in rounds[0]}
+        used = share([r[ours] for r in rounds], [reports[i] for i in where])
         peers = sorted((name for name in times if name != ours), key=lambda name: (is_ours(name), median(times[name])))
         for name in peers[:1] if headlines else peers:
             ratio = median(peer / our for peer, our in zip(times[name], times[ours], strict=True))
@@ -124,7 +130,7 @@ def table(reports: list[Report], *, headlines: bool) -> str:
     all_lines = rows(reports, headlines=False)
     slower = [line.split(" | ")[0].strip("| ") for name, ratio, line in all_lines if ratio < 1 and not is_ours(name)]
     lost = f"Of all rows a peer is faster in: {'; '.join(slower)}." if slower else "No peer is faster in any row."
-    note = f"One thread unless a row says two; medians over {len(reports)} round(s) of the fastest in each. {lost}"
+    note = f"One thread unless a row says two; medians over up to {len(reports)} rounds of the fastest in each. {lost}"
     return "\n".join([*head, *(line for _, _, line in lines), "", f"Machine: {machine(reports)}. {note} {footprint()}"])
 
 

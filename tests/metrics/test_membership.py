@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score, roc_curve
 
+from vestige.metrics.blind import blind_baseline
 from vestige.metrics.membership import (
     Population,
     advantage,
@@ -15,7 +16,6 @@ from vestige.metrics.membership import (
     auc_difference,
     auc_within_folds,
     balanced_accuracy,
-    blind_baseline,
     population,
     privacy_closeness,
     tpr_at_fpr,

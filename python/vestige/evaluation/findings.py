@@ -7,7 +7,7 @@ from vestige.evaluation import ensembles
 from vestige.evaluation.measures import Measures
 from vestige.evaluation.plan import RunPlan
 from vestige.meta.results import Finding
-from vestige.metrics import METRICS, Metric, membership
+from vestige.metrics import METRICS, Metric, blind
 from vestige.metrics.lira import FEWEST_MODELS
 from vestige.report.model import Card
 from vestige.stats.equivalence import Equivalence
@@ -142,7 +142,7 @@ def blind_baseline(run: RunPlan) -> dict[str, Estimate]:
     texts = [[_text(example) for example in examples[side]] for side in sides]
     if not any(text for side in texts for text in side):
         return {}
-    return membership.blind_baseline(*texts, *(clusters[side] for side in sides), over=run.config.clusters)
+    return blind.blind_baseline(*texts, *(clusters[side] for side in sides), over=run.config.clusters)
 
 
 def _text(example: Example) -> str:

@@ -1,6 +1,5 @@
 """Membership inference: can forget examples be told from examples that were never seen?"""
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -8,30 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from vestige import kernels
 from vestige.metrics.base import Arrays, Metric, Values
+from vestige.metrics.blind import blind_scores
 from vestige.metrics.distribution import mean_by_example
 from vestige.metrics.membership import privacy_closeness
 
 Floats = NDArray[np.float64]
-
-
-def blind_scores(texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """Scores that need no model: anything they tell about membership is a difference between the sets.
-
-    Args:
-        texts: one text an example.
-
-    Returns:
-        `length` in characters and `zlib` in compressed bytes, each shape (n_texts,).
-
-    Source: Das et al. (2024), Blind Baselines Beat Membership Inference Attacks, arXiv 2406.16201.
-
-    >>> blind_scores(["aaaa", "ab"])["length"]
-    array([4., 2.])
-    """
-    return {
-        "length": np.array([len(text) for text in texts], np.float64),
-        "zlib": np.array([len(zlib.compress(text.encode())) for text in texts], np.float64),
-    }
 
 
 def zlib_scores(token_log_probs: ArrayLike, offsets: ArrayLike, texts: Sequence[str]) -> Floats:
