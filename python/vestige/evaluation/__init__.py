@@ -26,6 +26,7 @@ from vestige.meta.results import Reliability
 from vestige.metrics import ScoreTable
 from vestige.metrics.distribution import JS
 from vestige.report.model import Report, Row
+from vestige.scoring.callables import Logits
 from vestige.stats.equivalence import Equivalence
 from vestige.stats.estimate import Estimate
 
@@ -54,6 +55,7 @@ def evaluate(
     *,
     jobs: int = 2,
     engine: EngineName = "local",
+    functions: Mapping[str, Logits] | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Score all checkpoints of a configuration, compute every metric, judge models and metrics, write the report.
@@ -65,6 +67,9 @@ def evaluate(
         out: the run folder; made if it is not there.
         jobs: worker processes for the forward passes on the CPU.
         engine: "local", or "ray" for a Ray cluster: the one that is running, else one with `jobs` CPUs of this machine.
+        functions: name to a function from token ids and the mask of real tokens to logits, as unlearned models (see
+            `vestige.scoring.callables.from_callable`); for the local engine. One with settings of its own, or for other
+            machines, is named in the configuration, `function: package.module:name`.
         progress: called with a stage, the number of its steps done and the number of its steps.
 
     Returns:
@@ -75,7 +80,7 @@ def evaluate(
         EvaluationError: if a model cannot be scored (scores of the others are kept), or the disk has not the room.
         StoreError: if the disk is full or a stored shard is damaged.
     """
-    run, seconds = score(config, out, jobs=jobs, engine=engine, progress=progress)
+    run, seconds = score(config, out, jobs=jobs, engine=engine, functions=functions, progress=progress)
     began, report_step = perf_counter(), progress or silent
     report_step("measuring", 0, 3)
     measures = measure(run)

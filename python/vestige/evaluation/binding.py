@@ -9,7 +9,7 @@ from vestige.evaluation.changes import change_models
 from vestige.evaluation.config import Config, relative_to, resolved
 from vestige.evaluation.plan import RunPlan, plan_run
 from vestige.evaluation.tasks import tasks_of
-from vestige.scoring.checkpoints import fingerprint
+from vestige.scoring.sources import digest_of
 from vestige.scoring.units import Checkpoint
 
 SCHEMA = "vestige.plan/1"
@@ -68,11 +68,15 @@ def refuse_changed_weights(checkpoints: Iterable[Checkpoint]) -> None:
         CheckpointError: if it is no longer there.
     """
     for checkpoint in checkpoints:
-        if fingerprint(checkpoint.folder) != checkpoint.fingerprint:
+        if digest_of(checkpoint.form, checkpoint.folder, checkpoint.code) != checkpoint.fingerprint:
             raise PlanError(
-                f"{checkpoint.name}: the weights, configuration or tokenizer in {checkpoint.folder} have changed since "
-                "the plan was made; make it again (vestige plan)"
+                f"{checkpoint.name}: the weights, configuration or tokenizer in {checkpoint.folder}"
+                f"{_and_code(checkpoint)} have changed since the plan was made; make it again (vestige plan)"
             )
+
+
+def _and_code(checkpoint: Checkpoint) -> str:
+    return f", or {checkpoint.code.name}," if checkpoint.code else ""
 
 
 def _content(path: Path) -> dict[str, Any]:

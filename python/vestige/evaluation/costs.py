@@ -16,6 +16,7 @@ import numpy as np
 
 from vestige.evaluation.sizes import FLOAT_BYTES, Lengths, Shape, lengths
 from vestige.evaluation.tasks import EvaluationError, Task
+from vestige.scoring.recorded import recorded_file
 from vestige.scoring.subject import kept_bytes, weight_bytes
 from vestige.scoring.units import Plan, Unit, patched_split
 
@@ -63,6 +64,8 @@ def cost_of(task: Task) -> Cost:
     plan, missing = task.plan, task.plan.missing(task.checkpoint, task.phase)
     if not missing:
         return Cost()
+    if task.checkpoint.form == "recorded":
+        return _of_recorded(task, missing)
     shape, total = Shape(task.checkpoint.folder), sum((_of_unit(plan, unit, task) for unit in missing), Cost())
     loads = weight_bytes(task.checkpoint.folder) / READ_BYTES if total.passes else 0.0
     weights = shape.n_parameters * (2 if plan.dtype in ("bfloat16", "float16") else FLOAT_BYTES)
@@ -109,7 +112,15 @@ def _of_unit(plan: Plan, unit: Unit, task: Task) -> Cost:
     known = Lengths(whole.tokens[where], whole.scored[where])
     if split == unit.what:
         return _of_split(plan, unit, shape, known)
-    return (_of_patching if unit.what == patched_split(split) else _of_further)(plan, split, shape, known)
+    return (_of_patching if unit.what == patched_split(split) else _of_further)(task, split, shape, known)
+
+
+def _of_recorded(task: Task, missing: Sequence[Unit]) -> Cost:
+    """Every text is kept once among all and once more if it is the first of its prompt."""
+    splits = {unit.what for unit in missing}
+    found = [path for split in splits if (path := recorded_file(task.checkpoint.folder, split))]
+    n_bytes = sum(path.stat().st_size for path in found)
+    return Cost(disk=2 * n_bytes + len(missing) * RECORD_BYTES, seconds=n_bytes / READ_BYTES, memory=4 * n_bytes)
 
 
 def _of_split(plan: Plan, unit: Unit, shape: Shape, known: Lengths) -> Cost:
@@ -128,9 +139,10 @@ def _of_split(plan: Plan, unit: Unit, shape: Shape, known: Lengths) -> Cost:
     )
 
 
-def _of_further(plan: Plan, split: str, shape: Shape, known: Lengths) -> Cost:
-    """Other answers are scored, texts drawn token by token; a gradient costs as much as three passes, a lens two."""
-    n_examples, n_tokens, asked = len(known.tokens), int(known.tokens.sum()), plan.further_of(split)
+def _of_further(task: Task, split: str, shape: Shape, known: Lengths) -> Cost:
+    """Other answers are scored, texts drawn token by token, a gradient costs as much as three passes, a lens two."""
+    plan, n_examples, n_tokens = task.plan, len(known.tokens), int(known.tokens.sum())
+    asked = plan.further_of(split, task.checkpoint.form)
     first = plan.examples[split][0]
     n_others = len(first.perturbed_answers) + len(first.options) + 1 if "alternatives" in asked else 0
     drawn = plan.max_new_tokens if "texts" in asked else 0
@@ -143,9 +155,9 @@ def _of_further(plan: Plan, split: str, shape: Shape, known: Lengths) -> Cost:
     return Cost(passes, disk, _seconds(shape, read, passes), gradients)
 
 
-def _of_patching(plan: Plan, _: str, shape: Shape, known: Lengths) -> Cost:
+def _of_patching(task: Task, _: str, shape: Shape, known: Lengths) -> Cost:
     """The model reads the examples once, the original once a layer."""
-    n_tokens, n_batches = int(known.tokens.sum()), ceil(len(known.tokens) / plan.batch_size)
+    n_tokens, n_batches = int(known.tokens.sum()), ceil(len(known.tokens) / task.plan.batch_size)
     passes = (1 + shape.n_layers) * n_batches
     disk = FLOAT_BYTES * shape.n_layers * int(known.scored.sum()) + RECORD_BYTES
     return Cost(passes, disk, _seconds(shape, (1 + shape.n_layers) * n_tokens, passes))

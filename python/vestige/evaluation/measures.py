@@ -17,6 +17,7 @@ from vestige.metrics.columns import BY_NAME as COLUMNS
 from vestige.metrics.diffusion import DENOISING_DISTANCE, FADE_SCORE
 from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS
 from vestige.metrics.fade import FADE, fade_arrays, monte_carlo_error, prompt_error
+from vestige.scoring.sources import Form
 from vestige.scoring.units import Checkpoint, further_split, patched_split, versus
 from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
 from vestige.stats.estimate import Estimate
@@ -26,6 +27,13 @@ COLLAPSED_BELOW = 0.7
 """Share of the original's retain accuracy under which a model counts as collapsed (chosen on demo runs)."""
 
 Arrays = Mapping[str, NDArray[Any]]
+
+_OF: Mapping[Form, str] = {
+    "checkpoint": "this model",
+    "module": "this model",
+    "function": "a function that returns logits",
+    "recorded": "recorded outputs",
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +62,8 @@ class Measures:
 
     @cached_property
     def table(self) -> ScoreTable:
-        """The unlearned models by metrics and distances, as the reliability engine takes it."""
-        rows = [s for s in self.run.subjects if s.role == "unlearned"]
+        """The unlearned models by metrics and distances, for the reliability engine: recorded outputs have too few."""
+        rows = [s for s in self.run.subjects if s.role == "unlearned" and s.checkpoint.form != "recorded"]
         columns = (*self.metrics, *self.distances)
         judged = [m for m in self.metrics if m.better != "reference" or "retrained-0" in self.scores]
         estimates = {m.name: tuple(self.scores[s.name][m.name] for s in rows) for m in columns}
@@ -106,7 +114,7 @@ class Reader:
         """One metric of one subject against one retrained model; undefined where the store has not all it needs."""
         arrays = self.arrays(metric, subject, reference)
         if absent := metric.absent(arrays):
-            return Estimate(float("nan"), reason=f"not to be had of this model: {absent}")
+            return Estimate(float("nan"), reason=f"not to be had of {_OF[subject.checkpoint.form]}: {absent}")
         return estimate(metric, arrays, over=self._run.config.clusters)
 
     def has(self, metric: Metric, subject: Subject, reference: Subject | None) -> bool:
@@ -238,7 +246,7 @@ def verdicts(run: RunPlan, metric: Metric) -> dict[str, Equivalence]:
     return {
         s.name: equivalence_to_retraining(distances(s), between, margin=run.config.margin, distance=metric.name)
         for s in run.subjects
-        if s.role != "retrained"
+        if s.role != "retrained" and reader.has(metric, s, retrained[0])
     }
 
 
@@ -253,7 +261,8 @@ def fade_details(run: RunPlan) -> dict[str, dict[str, float]]:
     reader, retrained = Reader(run), run.of("retrained")
     if not retrained or not reader.has(FADE, retrained[0], retrained[0]):
         return {}
-    return {s.name: _fade_detail(reader, s, retrained) for s in run.subjects}
+    has = [s for s in run.subjects if reader.has(FADE, s, retrained[0])]
+    return {s.name: _fade_detail(reader, s, retrained) for s in has}
 
 
 def _fade_detail(reader: Reader, subject: Subject, retrained: tuple[Subject, ...]) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """From a configuration to what will be scored, checked before any forward pass."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +14,14 @@ from vestige.evaluation.changes import REFERENCE, Changed
 from vestige.evaluation.config import Config
 from vestige.evaluation.ensembles import Member, listed
 from vestige.evaluation.examples import examples_of
+from vestige.evaluation.finder import Finder
 from vestige.evaluation.probes import probe_examples, probe_splits
 from vestige.evaluation.sizes import n_classes, shard_sizes
 from vestige.evaluation.wanted import wanted
 from vestige.metrics.columns import SPLITS, TOKENS
 from vestige.report.model import Role
 from vestige.scoring.checkpoints import denoiser_folder, tokenizer_folder
-from vestige.scoring.loading import CheckpointError, checkpoint_folder, fingerprint
+from vestige.scoring.loading import CheckpointError
 from vestige.scoring.units import Checkpoint, Plan
 from vestige.store import ScoreStore
 
@@ -108,12 +108,14 @@ def plan_run(
     passes = wanted(given, config.scoring.further, config.data.further)
     probes = probe_examples(config, given)
     examples = {split: rows for split, rows in given.items() if split in SPLITS or split in passes} | probes
-    store, known, code = out / "store", fingerprints or {}, config.models.trust_remote_code
-    find = _Finder(store, known, code)
-    subjects = (*_subjects(config, find), *_changed_subjects(changed, _Finder(store, known, code)))
+    store, known = out / "store", fingerprints or {}
+    find, find_changed = (Finder(config.models, examples, store, known) for _ in range(2))
+    subjects = (*_subjects(config, find), *_changed_subjects(changed, find_changed))
     members = _members(config, subjects, find)
-    _refuse_other_vocabularies((*subjects, *members), config.kind)
-    _refuse_other_widths((*subjects, *members))
+    models: tuple[Subject | Member, ...] = (*subjects, *members)
+    checkpoints = [model for model in models if model.checkpoint.form == "checkpoint"]
+    _refuse_other_vocabularies(checkpoints, config.kind)
+    _refuse_other_widths(checkpoints)
     references = tuple(subject.checkpoint for subject in subjects if subject.role == "retrained")
     settings = config.scoring.model_dump(exclude={"spans", "chat", "system"})
     asked = settings.pop("examples_per_shard")
@@ -125,7 +127,7 @@ def plan_run(
         config.kind,
         rule=config.scoring.rule,
         examples_per_shard=shards,
-        trust_remote_code=code,
+        trust_remote_code=config.models.trust_remote_code,
         wanted={**passes, **dict.fromkeys(probes, frozenset({TOKENS}))},
         original=subjects[0].checkpoint,
         only=dict.fromkeys(probes, _asked_otherwise(config, subjects)),
@@ -141,7 +143,7 @@ def _asked_otherwise(config: Config, subjects: Sequence[Subject]) -> frozenset[s
     return frozenset(subject.checkpoint.fingerprint for subject in subjects if subject.name in asked)
 
 
-def _subjects(config: Config, find: "_Finder") -> tuple[Subject, ...]:
+def _subjects(config: Config, find: Finder) -> tuple[Subject, ...]:
     """Every model, checked: a run whose reference is judged against itself would say nothing."""
     models = config.models
     original = find("original", models.original)
@@ -151,7 +153,7 @@ def _subjects(config: Config, find: "_Finder") -> tuple[Subject, ...]:
         found.append(_new(Subject(f"retrained-{i}", "retrained", checkpoint), found))
     references = list(found)
     for model in models.unlearned:
-        checkpoint = find(model.name, model.path)
+        checkpoint = find.unlearned(model, original)
         found.append(Subject(model.name, "unlearned", checkpoint, model.method or model.name, model.strength))
     for control in models.controls:
         checkpoint = find(control.name, control.path)
@@ -162,7 +164,7 @@ def _subjects(config: Config, find: "_Finder") -> tuple[Subject, ...]:
     return tuple(found)
 
 
-def _members(config: Config, subjects: Sequence[Subject], find: "_Finder") -> tuple[Member, ...]:
+def _members(config: Config, subjects: Sequence[Subject], find: Finder) -> tuple[Member, ...]:
     """Models that only count as one of many, each unlike the others of its group."""
     found: list[Member] = []
     for name, group, path, saw in listed(config.models):
@@ -178,7 +180,7 @@ def _only_members(members: Sequence[Member], subjects: Sequence[Subject]) -> tup
     return tuple(dict.fromkeys(m.checkpoint for m in members if m.checkpoint not in in_full))
 
 
-def _changed_subjects(changed: Sequence[Changed], find: "_Finder") -> tuple[Subject, ...]:
+def _changed_subjects(changed: Sequence[Changed], find: Finder) -> tuple[Subject, ...]:
     return tuple(Subject(c.name, "changed", find(c.name, str(c.folder))) for c in changed)
 
 
@@ -193,29 +195,8 @@ def _new(subject: Model, others: Sequence[Subject | Member]) -> Model:
     return subject
 
 
-@dataclass
-class _Finder:
-    """Checkpoints by name and path; the same weights under another name, now or in an earlier run, are scored once."""
-
-    store: Path
-    fingerprints: Mapping[str, str]
-    code: bool
-    known: dict[str, Checkpoint] = field(default_factory=dict)
-
-    def __call__(self, name: str, path: str) -> Checkpoint:
-        try:
-            folder = checkpoint_folder(path, code=self.code)
-            digest = self.fingerprints.get(name) or fingerprint(folder)
-        except CheckpointError as error:
-            raise CheckpointError(f"{name}: {error}") from None
-        scored = [entry.name for entry in self.store.glob(f"*-{digest[:16]}")]
-        key = f"{re.sub(r'[^A-Za-z0-9@+.-]+', '_', name).strip('.') or 'model'}-{digest[:16]}"
-        return self.known.setdefault(digest, Checkpoint(scored[0] if scored else key, name, folder, digest))
-
-
-def _refuse_other_vocabularies(subjects: tuple[Subject | Member, ...], kind: str) -> None:
-    first = subjects[0]
-    for subject in subjects[1:]:
+def _refuse_other_vocabularies(subjects: Sequence[Subject | Member], kind: str) -> None:
+    for subject, first in ((subject, subjects[0]) for subject in subjects[1:]):
         if kind == "diffusion":
             _refuse_another_size(subject, first)
             continue
@@ -265,9 +246,9 @@ def _has_tokenizer(subject: Subject | Member) -> bool:
     return (subject.checkpoint.folder / "tokenizer.json").exists()
 
 
-def _refuse_other_widths(subjects: tuple[Subject | Member, ...]) -> None:
-    first, n_first = subjects[0], n_classes(subjects[0].checkpoint.folder)
-    for subject in subjects[1:]:
+def _refuse_other_widths(subjects: Sequence[Subject | Member]) -> None:
+    for subject, first in ((subject, subjects[0]) for subject in subjects[1:]):
+        n_first = n_classes(first.checkpoint.folder)
         n = n_classes(subject.checkpoint.folder)
         if n and n_first and n != n_first:
             raise CheckpointError(

@@ -1,7 +1,10 @@
 """The forward passes of a run: what they will take, all at once, or planned and done by any number of workers."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
+
+from pydantic import ValidationError
 
 from vestige.evaluation.binding import open_plan, refuse_changed_weights, write_plan
 from vestige.evaluation.changes import change_models
@@ -10,6 +13,8 @@ from vestige.evaluation.costs import Cost, cost_of, refuse_full_disk
 from vestige.evaluation.distributed import EngineName, engine_of
 from vestige.evaluation.plan import RunPlan, plan_run
 from vestige.evaluation.tasks import Progress, Task, do_one, do_tasks, tasks_of
+from vestige.scoring.callables import Logits
+from vestige.scoring.sources import given
 
 Costs = tuple[tuple[Task, Cost], ...]
 """Every task of a run with what is left of it."""
@@ -21,6 +26,7 @@ def score(
     *,
     jobs: int = 2,
     engine: EngineName = "local",
+    functions: Mapping[str, Logits] | None = None,
     progress: Progress | None = None,
 ) -> tuple[RunPlan, dict[str, float]]:
     """Only the forward passes: everything that `evaluate` reads goes into the store of the run folder.
@@ -30,6 +36,7 @@ def score(
         out: as for `evaluate`.
         jobs: as for `evaluate`.
         engine: as for `evaluate`.
+        functions: as for `evaluate`.
         progress: as for `evaluate`.
 
     Returns:
@@ -39,10 +46,13 @@ def score(
         ConfigError, DataError, CheckpointError, EvaluationError, StoreError: as `evaluate`.
     """
     began, folder, step = perf_counter(), Path(out), progress or silent
-    run = _planned(config, folder, jobs, step)
-    tasks = tasks_of(run)
-    refuse_full_disk((cost_of(task) for task in tasks), folder)
-    do_tasks(tasks, engine_of(engine, jobs), step)
+    if functions:
+        config = _with_functions(_checked(config), functions, engine)
+    with given(functions or {}):
+        run = _planned(config, folder, jobs, step)
+        tasks = tasks_of(run)
+        refuse_full_disk((cost_of(task) for task in tasks), folder)
+        do_tasks(tasks, engine_of(engine, jobs), step)
     return run, {"scoring": perf_counter() - began}
 
 
@@ -127,6 +137,26 @@ def silent(_stage: str, _done: int, _total: int) -> None:
 
 def _checked(config: Config | str | Path) -> Config:
     return config if isinstance(config, Config) else read_config(config)
+
+
+def _with_functions(config: Config, functions: Mapping[str, Logits], engine: EngineName) -> Config:
+    """The configuration with these functions among its unlearned models, unless it lists them."""
+    if engine != "local":
+        raise ConfigError(
+            "`functions` stay in this process and those that it forks: use the local engine, or name them in the "
+            "configuration, `function: package.module:name`"
+        )
+    listed = {model.name: model for model in config.models.unlearned}
+    for name in functions.keys() & listed.keys():
+        if listed[name].function != f":{name}":
+            raise ConfigError(f"the configuration has another model called {name!r}; give the function another name")
+    new = [{"name": name, "function": f":{name}"} for name in functions if name not in listed]
+    said = config.model_dump()
+    said["models"]["unlearned"] = [*said["models"]["unlearned"], *new]
+    try:
+        return Config.model_validate(said)
+    except ValidationError as error:
+        raise ConfigError("; ".join(e["msg"] for e in error.errors())) from None
 
 
 def _planned(config: Config | str | Path, folder: Path, jobs: int, progress: Progress) -> RunPlan:

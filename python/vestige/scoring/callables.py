@@ -1,6 +1,6 @@
 """Anything that returns logits as a language model: unlearning at inference time, output filters, gates of skills."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from vestige.data.examples import Example
 from vestige.scoring import language, spans
-from vestige.scoring.language import Reduce, ScoringError
-from vestige.scoring.outputs import Outputs
+from vestige.scoring.batching import is_out_of_memory
+from vestige.scoring.checkpoints import first_line
+from vestige.scoring.language import ScoringError
 
 Logits = Callable[[torch.Tensor, torch.Tensor], Any]
 """From token ids and the mask of real tokens, both (n, time), to logits (n, time, n_classes) or an output with some."""
@@ -29,7 +29,7 @@ class CallableModel:
         name: how messages call it.
         device: where its inputs are put.
         has_hidden: whether its output has hidden states, without which there is no `hidden` and no AD.
-        folder: empty; there is no checkpoint.
+        folder: where its tokenizer was loaded from; there is no checkpoint.
     """
 
     model: Any
@@ -41,7 +41,13 @@ class CallableModel:
 
 
 def from_callable(
-    function: Logits, tokenizer: Any, *, name: str = "", device: str = "cpu", context: int | None = None
+    function: Logits,
+    tokenizer: Any,
+    *,
+    name: str = "",
+    device: str = "cpu",
+    context: int | None = None,
+    folder: Path = Path(),
 ) -> CallableModel:
     """A function that returns logits as a subject that `score` and `generate` take.
 
@@ -54,6 +60,7 @@ def from_callable(
         name: how messages call it, default the function's name.
         device: where the function wants its inputs.
         context: the most tokens that it takes; None for any number.
+        folder: where the tokenizer lies, if that is to be known.
 
     Raises:
         ScoringError: if it does not return such logits for a first try of one token.
@@ -66,7 +73,7 @@ def from_callable(
     answer = _Answering(function, called, device, context)
     said = answer(torch.zeros(1, 1, dtype=torch.int64))
     answer.n_classes = said.logits.shape[-1]
-    return CallableModel(answer, tokenizer, called, torch.device(device), said.hidden_states is not None)
+    return CallableModel(answer, tokenizer, called, torch.device(device), said.hidden_states is not None, folder)
 
 
 def logit_difference(model: Any, assistant: Any, *, weight: float) -> Logits:
@@ -98,14 +105,7 @@ def encode(model: CallableModel, example: Example) -> Any:
     return spans.encode(model.tokenizer, example)
 
 
-def score(
-    model: CallableModel, items: Sequence[Any], *, batch_size: int, layer: int = -2, reduce: Reduce | None = None
-) -> dict[str, NDArray[Any]]:
-    """What the function says of each item's scored tokens: `language.score`, without `hidden` where it has none."""
-    outputs = Outputs(layers=(layer,) if model.has_hidden else ())
-    return language.score(model, items, batch_size=batch_size, reduce=reduce, outputs=outputs)
-
-
+score = language.score
 generate = language.generate
 
 
@@ -127,7 +127,7 @@ class _Answering:
         ids = input_ids.to(self._device)
         mask = torch.ones_like(ids) if attention_mask is None else attention_mask.to(self._device)
         with torch.inference_mode():
-            said = self._function(ids, mask)
+            said = self._said(ids, mask)
             logits = _logits(said)
         if logits.ndim != 3 or logits.shape[:2] != ids.shape or not logits.is_floating_point():
             raise ScoringError(
@@ -135,6 +135,17 @@ class _Answering:
                 f"n_classes), but returned {logits.dtype} of shape {tuple(logits.shape)}"
             )
         return SimpleNamespace(logits=logits, hidden_states=getattr(said, "hidden_states", None))
+
+    def _said(self, ids: torch.Tensor, mask: torch.Tensor) -> Any:
+        try:
+            return self._function(ids, mask)
+        except Exception as error:  # code of the user's own: anything may go wrong in it
+            if is_out_of_memory(error):
+                raise
+            raise ScoringError(
+                f"{self._name}: the function failed for token ids of shape {tuple(ids.shape)} "
+                f"({type(error).__name__}: {first_line(error)})"
+            ) from error
 
     __call__ = forward
 

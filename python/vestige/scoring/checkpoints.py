@@ -109,6 +109,20 @@ def fingerprint(folder: Path) -> str:
     return total.hexdigest()
 
 
+def weight_files(path: Path) -> list[Path]:
+    """The safetensors files of plain weights: the file itself, or those in a folder.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    found = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if not found or any(file.suffix != ".safetensors" or not file.is_file() for file in found):
+        raise CheckpointError(
+            f"no .safetensors weights at {path}; save the module's state with safetensors.torch.save_model first"
+        )
+    return found
+
+
 def denoiser_folder(folder: Path) -> Path:
     """Where the weights that are trained lie: the denoiser's part of a diffusers pipeline, else the folder itself."""
     parts = (folder / part for part in ("unet", "transformer"))

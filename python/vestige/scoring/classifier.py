@@ -20,6 +20,7 @@ from vestige.scoring.checkpoints import (
     CheckpointError,
     base_folder,
     checkpoint_folder,
+    first_line,
     processor_folder,
     read_json,
     tokenizer_folder,
@@ -152,7 +153,8 @@ def from_module(
     Args:
         module: scored where it lies; put into eval mode.
         forward: from the module and a stacked batch of inputs to logits (n_items, n_classes); default calls it.
-        prepare: from an item's `image` (whatever it is) to the input of one item.
+        prepare: from an item's `image` (whatever it is) to the input of one item. In a run that is the path of the
+            example's image, or its prompt where it has none.
         head: the layer whose input the features are; default the last linear layer or convolution that is called.
         classes: names of the classes in the order of the logits; without them labels are indices.
         name: how messages call it.
@@ -164,12 +166,16 @@ def from_module(
     ((1, 2), [[1.0, 1.0]])
     """
     call = forward or (lambda model, inputs: model(inputs))
+
+    def collate(items: Sequence[Item]) -> Inputs:
+        return {"inputs": torch.stack([_prepared(prepare, item.image, name) for item in items])}
+
     return Classifier(
         model=module.eval(),
         name=name,
         folder=Path(),
         call=lambda inputs: call(module, inputs["inputs"]),
-        collate=lambda items: {"inputs": torch.stack([prepare(item.image) for item in items])},
+        collate=collate,
         head=head,
         classes={label: i for i, label in enumerate(classes)},
     )
@@ -186,9 +192,9 @@ def encode(model: Classifier, example: Example) -> Item:
     label = _label(model, example)
     if model.tokenizer is not None:
         return Item(label, ids=tuple(model.tokenizer(example.prompt)["input_ids"]))
-    if not example.image:
+    if model.processor and not example.image:
         raise ScoringError(f"{model.name} classifies images, but example {example.id!r} has none (`image`)")
-    return Item(label, image=example.image)
+    return Item(label, image=example.image or example.prompt)
 
 
 def score(
@@ -329,6 +335,15 @@ def _label(model: Classifier, example: Example) -> float:
             f"example {example.id!r}: label {given!r} is no class of {model.name} (it has {known}"
             f"{', ...' if len(model.classes) > 5 else ''}); give a class's name or its index"
         ) from None
+
+
+def _prepared(prepare: Callable[[Any], torch.Tensor], given: Any, name: str) -> torch.Tensor:
+    try:
+        return prepare(given)
+    except Exception as error:  # code of the user's own: anything may go wrong in it
+        raise ScoringError(
+            f"{name}: `prepare` makes no input of {given!r:.80} ({type(error).__name__}: {first_line(error)})"
+        ) from error
 
 
 def _padded(texts: Sequence[tuple[int, ...]], padding: int) -> Inputs:

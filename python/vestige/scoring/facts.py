@@ -21,12 +21,13 @@ from vestige.scoring.spans import template_digest
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "peft", "accelerate", "numpy", "torchao", "timm")
 
 
-def facts(model: Any) -> dict[str, Any]:
+def facts(model: Any, *, weights: str = "") -> dict[str, Any]:
     """What the manifest of a store says of a loaded model of any kind.
 
     Args:
         model: as a kind's `load` gives it: `model`, `folder` and `device`, and a `tokenizer` and `processor` where it
             has them.
+        weights: digest of what it is made of, where it is no checkpoint.
 
     Returns:
         Plain values: digests of `weights`, `tokenizer` and chat `template` ("" where there is none), the hub's
@@ -36,7 +37,7 @@ def facts(model: Any) -> dict[str, Any]:
     folder, tokenizer = Path(model.folder), getattr(model, "tokenizer", None)
     base = base_folder(folder)
     return {
-        "weights": fingerprint(folder),
+        "weights": weights or fingerprint(folder),
         "revision": revision(folder),
         "base": {"weights": fingerprint(base), "revision": revision(base)} if base else None,
         "quantisation": quantisation(folder),

@@ -120,6 +120,9 @@ FURTHER: dict[str, Callable[[Asked], Columns]] = {
 }
 """Columns by the name that a configuration asks for them."""
 
+OF_FUNCTIONS = ("alternatives", "texts")
+"""Those that a function that returns logits has too."""
+
 
 def _of_answers(asked: Asked, answers: Sequence[Sequence[str]], *, per_token: bool) -> NDArray[np.float64]:
     """Log-probability of every answer after its example's prompt, example after example."""

@@ -5,7 +5,7 @@ data and the settings. Only rows that predict a scored token are computed, and o
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -57,7 +57,7 @@ def score(
     Args:
         model: a loaded model of any kind that speaks in tokens, with `model`, `name` and `device`.
         items: token ids with the index of the first scored token, and `inputs` where the model takes more than ids
-            (see `forward.TokenItem`).
+            (see `forward.TokenItem`). A model whose `has_hidden` is false has no `hidden`.
         batch_size: sequences a forward pass, at most; sequences of like length go together. "auto" begins with 64 and
             is halved by what does not fit in memory; `batch_size_used` then says with how many each went, and the last
             bits of the numbers depend on the machine.
@@ -80,6 +80,8 @@ def score(
     if not items:
         raise ScoringError(f"{model.name}: there is nothing to score; the data set is empty")
     outputs = outputs or Outputs(layers=(layer,))
+    if not getattr(model, "has_hidden", True):
+        outputs = replace(outputs, layers=())
     lengths = [len(item.ids) for item in items]
     refuse_overlong(model, max(lengths))
     _refuse_positions(model, items, outputs)

@@ -18,6 +18,11 @@ from vestige.stats.estimate import Estimate
 
 Columns = dict[str, NDArray[Any]]
 
+RECORDED = 1
+"""Version of the columns that are made of recorded texts."""
+
+_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -62,6 +67,29 @@ def read_texts(path: str | Path, examples: Sequence[Example]) -> tuple[tuple[str
             raise row.error("id", "occurs twice; put all samples of a prompt into one row")
         found[example.id] = _samples(row)
     return _complete(found, examples, Path(path))
+
+
+def recorded_file(folder: Path, split: str) -> Path | None:
+    """The file with a split's answers in a folder of recorded outputs, `SPLIT.jsonl` (.json, .csv, .parquet)."""
+    return next((path for suffix in _SUFFIXES if (path := folder / f"{split}{suffix}").is_file()), None)
+
+
+def recorded_columns(folder: Path, split: str, examples: Sequence[Example], where: slice) -> Columns:
+    """`text_columns` of some of a split's examples, from a folder of recorded outputs.
+
+    Args:
+        folder: as `recorded_file` takes it.
+        split: one that the folder has.
+        examples: all of the split.
+        where: which of them.
+
+    Raises:
+        DataError: as `read_texts`, or if the split is not there.
+    """
+    path = recorded_file(folder, split)
+    if path is None:
+        raise DataError(f"{folder} has no answers of the split {split!r} ({split}.jsonl)")
+    return text_columns(read_texts(path, examples)[where], examples[where])
 
 
 def read_images(folder: str | Path, examples: Sequence[Example]) -> tuple[tuple[Path, ...], ...]:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vestige.scoring.facts import facts
 from vestige.scoring.further import FURTHER, Asked, other_answers
-from vestige.scoring.kinds import KINDS
-from vestige.scoring.language import Reduce
+from vestige.scoring.language import Reduce, ScoringError
+from vestige.scoring.opening import facts_of, open_subject
 from vestige.scoring.pairs import pair_divergences
 from vestige.scoring.patching import patched_log_probs
+from vestige.scoring.recorded import recorded_columns
 from vestige.scoring.samples import sampled_items
 from vestige.scoring.units import COMPARED, Checkpoint, Plan, Unit, versus
 from vestige.scoring.weights import weight_columns
@@ -61,13 +61,13 @@ def score_model(plan: Plan, subject: Checkpoint, phase: int) -> None:
 def load(plan: Plan, checkpoint: Checkpoint) -> Any:
     """The model of a checkpoint; a worker compares many with the same few retrained ones, which it keeps if small."""
     small = checkpoint in plan.companions and kept_bytes(plan) > 0
-    return (_load_and_keep if small else _load)(plan.kind, plan.dtype, plan.trust_remote_code, checkpoint)
+    return (_open_and_keep if small else open_subject)(plan.kind, plan.dtype, plan.trust_remote_code, checkpoint)
 
 
 def _note_facts(plan: Plan, subject: Checkpoint, model: Any) -> None:
     """Write down with what a model was scored: what else there is to know of its scores beside their settings."""
     known = {
-        **facts(model),
+        **facts_of(subject, model),
         "upcast": "float32",
         "batch_plan": {"batch_size": plan.batch_size, "examples_per_shard": dict(plan.examples_per_shard)},
         "threads": torch.get_num_threads(),
@@ -82,7 +82,7 @@ def _note_facts(plan: Plan, subject: Checkpoint, model: Any) -> None:
 
 def release_models() -> None:
     """Let go of the models that this process keeps."""
-    _load_and_keep.cache_clear()
+    _open_and_keep.cache_clear()
 
 
 def kept_bytes(plan: Plan) -> int:
@@ -93,19 +93,18 @@ def kept_bytes(plan: Plan) -> int:
 
 def weight_bytes(folder: Path) -> int:
     """Size of a checkpoint's weights on disk."""
+    if folder.is_file():
+        return folder.stat().st_size
     return sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
 
 
-def _load(kind: str, dtype: str, trust_remote_code: bool, checkpoint: Checkpoint) -> Any:
-    trusted = {"trust_remote_code": True} if trust_remote_code else {}
-    return KINDS[kind].load(checkpoint.folder, name=checkpoint.name, dtype=dtype, **trusted)
-
-
-_load_and_keep = cache(_load)
+_open_and_keep = cache(open_subject)
 
 
 def _columns(plan: Plan, subject: Checkpoint, unit: Unit, model: Callable[[], Any]) -> dict[str, Columns]:
     """What a unit fills its splits of the store with."""
+    if subject.form == "recorded":
+        return {unit.what: _recorded(plan, subject, unit)}
     if unit.what == "samples":
         return {"samples": _samples(plan, model())}
     if unit.what == "cross":
@@ -113,12 +112,18 @@ def _columns(plan: Plan, subject: Checkpoint, unit: Unit, model: Callable[[], An
     if unit.what == "parameters":
         return {versus(r, "parameters"): weight_columns(subject.folder, r.folder) for r in plan.references}
     if unit.what.startswith("further-"):
-        return {unit.what: _further(plan, unit, model())}
+        return {unit.what: _further(plan, subject, unit, model())}
     if unit.what.startswith("patched-"):
         return {unit.what: _patched(plan, subject, unit, model())}
     if unit.what in unit.outputs:
         return _scored(plan, unit, model())
     return _compared_as_stored(plan, subject, unit)
+
+
+def _recorded(plan: Plan, subject: Checkpoint, unit: Unit) -> Columns:
+    examples, size = plan.examples[unit.what], len(plan.shards(unit.what)[0])
+    where = slice(unit.shard * size, (unit.shard + 1) * size)
+    return recorded_columns(subject.folder, unit.what, examples, where)
 
 
 def _scored(plan: Plan, unit: Unit, model: Any) -> dict[str, Columns]:
@@ -131,13 +136,13 @@ def _scored(plan: Plan, unit: Unit, model: Any) -> dict[str, Columns]:
     return found
 
 
-def _further(plan: Plan, unit: Unit, model: Any) -> Columns:
+def _further(plan: Plan, subject: Checkpoint, unit: Unit, model: Any) -> Columns:
     """Columns that only some metrics read."""
     split = unit.what.removeprefix("further-")
     examples = plan.shards(split)[unit.shard]
     others = other_answers(plan.examples[split])
     asked = Asked(model, examples, plan.encode, plan.how.score, plan.batch_size, plan.max_new_tokens, others)
-    made = [FURTHER[name](asked) for name in plan.further_of(split)]
+    made = [FURTHER[name](asked) for name in plan.further_of(split, subject.form)]
     return {name: values for columns in made for name, values in columns.items()}
 
 
@@ -169,9 +174,18 @@ def _receiver(plan: Plan, unit: Unit, found: dict[str, Columns]) -> Reduce:
         if kept is not None:
             _fill(kept, {"logits": logits}, rows, n_rows)
         for name, reference in theirs.items():
+            _refuse_other_width(logits, reference, references[name])
             _fill(found[name], plan.how.compare(logits, reference[rows]), rows, n_rows)
 
     return receive
+
+
+def _refuse_other_width(logits: NDArray[Any], reference: NDArray[Any], checkpoint: Checkpoint) -> None:
+    if logits.shape[1:] != reference.shape[1:]:
+        raise ScoringError(
+            f"outputs of shape {logits.shape[1:]} cannot be compared with those of {checkpoint.name}, of shape "
+            f"{reference.shape[1:]}; score models of other vocabularies or classes in runs of their own"
+        )
 
 
 def _fill(columns: Columns, values: Columns, rows: NDArray[np.int64], n_rows: int) -> None:

@@ -20,11 +20,13 @@ import numpy as np
 
 from vestige.data.examples import Example, digest
 from vestige.metrics.columns import TOKENS
-from vestige.scoring.further import FURTHER, other_answers
+from vestige.scoring.further import FURTHER, OF_FUNCTIONS, other_answers
 from vestige.scoring.kinds import KINDS, Kind
 from vestige.scoring.lens import N_LAYERS
 from vestige.scoring.outputs import Outputs
+from vestige.scoring.recorded import RECORDED, recorded_file
 from vestige.scoring.samples import Sampling
+from vestige.scoring.sources import Code, Form
 from vestige.scoring.spans import SpanRule
 from vestige.scoring.weights import PARTS
 from vestige.store import ScoreStore
@@ -46,13 +48,18 @@ class Checkpoint:
         key: its folder in the store.
         name: how messages call it.
         folder: where it lies.
-        fingerprint: digest of its weights, configuration and tokenizer.
+        fingerprint: digest of its weights, configuration and tokenizer, or of whatever it is made of.
+        form: what it is, where it is no checkpoint: `folder` is then a module's weights, recorded outputs, or, of a
+            function, a checkpoint with its tokenizer.
+        code: of a module or function.
     """
 
     key: str
     name: str
     folder: Path
     fingerprint: str
+    form: Form = "checkpoint"
+    code: Code | None = None
 
 
 @dataclass(frozen=True)
@@ -177,13 +184,13 @@ class Plan:
         """The splits that the store has of a finished model."""
         return frozenset(name for phase in (1, 2) for unit in self.units(subject, phase) for name in unit.outputs)
 
-    def further_of(self, split: str) -> tuple[str, ...]:
-        """The further columns that this split has: other answers only where its examples name as many each."""
+    def further_of(self, split: str, form: Form = "checkpoint") -> tuple[str, ...]:
+        """The further columns that a split of such a subject has: other answers only of examples with as many each."""
         if self.how.rescore is None:
             return ()
-        others = other_answers(self.examples[split])
+        others, possible = other_answers(self.examples[split]), FURTHER if form == "checkpoint" else OF_FUNCTIONS
         names = sorted(self.wanted[split]) if split in self.wanted else self.further
-        return tuple(name for name in names if name in FURTHER and (name != "alternatives" or others))
+        return tuple(name for name in names if name in possible and (name != "alternatives" or others))
 
     @property
     def patched(self) -> str:
@@ -244,6 +251,20 @@ class Plan:
                 yield from (Unit(split, outputs, shard, n_shards) for shard in range(n_shards))
 
     def _all_units(self, subject: Checkpoint, phase: int) -> Iterator[Unit]:
+        if subject.form == "recorded":
+            return self._recorded_units(subject, phase)
+        return self._scored_units(subject, phase)
+
+    def _recorded_units(self, subject: Checkpoint, phase: int) -> Iterator[Unit]:
+        """What there is of each split; nothing is compared with anybody's distributions."""
+        for split in self.examples if phase == 2 else ():
+            if recorded_file(subject.folder, split):
+                settings = {name: self.settings[split][name] for name in ("kind", "data", "examples_per_shard")}
+                outputs = {split: {**settings, "recorded": RECORDED, "model": subject.fingerprint}}
+                n_shards = len(self.shards(split))
+                yield from (Unit(split, outputs, shard, n_shards) for shard in range(n_shards))
+
+    def _scored_units(self, subject: Checkpoint, phase: int) -> Iterator[Unit]:
         is_reference = subject in self.references
         own = is_reference == (phase == 1)
         for split in self.examples:
@@ -256,7 +277,8 @@ class Plan:
             yield from (Unit(split, outputs, shard, n_shards) for shard in range(n_shards))
             further = self._further(subject, split) if own else {}
             yield from (Unit(further_split(split), further, shard, n_shards) for shard in range(n_shards))
-            patched = self._patched(subject, split) if phase == 2 and split == self.patched else {}
+            open_to = subject.form == "checkpoint" and phase == 2 and split == self.patched
+            patched = self._patched(subject, split) if open_to else {}
             yield from (Unit(patched_split(split), patched, shard, n_shards) for shard in range(n_shards))
         if self.how.sample is not None:
             settings = self.settings["samples"]
@@ -264,7 +286,8 @@ class Plan:
             if self.how.rescore or self.how.cross:
                 stepped = {**settings, "steps": True} if self.stepped else settings
                 yield Unit("cross", self._versus(subject, "samples", stepped) if phase == 2 else {})
-        yield Unit("parameters", self._versus(subject, "parameters", {"by": list(PARTS)}) if phase == 2 else {})
+        if subject.form != "function":
+            yield Unit("parameters", self._versus(subject, "parameters", {"by": list(PARTS)}) if phase == 2 else {})
 
     def _own(self, subject: Checkpoint, split: str, is_reference: bool) -> dict[str, Settings]:
         if TOKENS not in self.wanted.get(split, {TOKENS}):
@@ -274,7 +297,7 @@ class Plan:
         return dict.fromkeys(names, settings)
 
     def _further(self, subject: Checkpoint, split: str) -> dict[str, Settings]:
-        names = self.further_of(split)
+        names = self.further_of(split, subject.form)
         made = {"further": list(names), "max_new_tokens": self.max_new_tokens, "model": subject.fingerprint}
         made |= {"lens_layers": N_LAYERS} if "lens" in names else {}
         return {further_split(split): {**self.settings[split], **made}} if names else {}

@@ -135,7 +135,7 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def _where(folder: Path) -> dict[str, Path]:
     where = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in _files(folder):
         with safe_open(path, framework="pt") as file:
             where.update(dict.fromkeys(file.keys(), path))
     return where
@@ -144,12 +144,16 @@ def _where(folder: Path) -> dict[str, Path]:
 def _shapes(folder: Path) -> dict[str, str]:
     """Name of each tensor to its type and shape, without reading it."""
     shapes = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in _files(folder):
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 - a file is no mapping
                 tensor = file.get_slice(name)
                 shapes[name] = f"{tensor.get_dtype()} {tuple(tensor.get_shape())}"
     return shapes
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors")) if folder.is_dir() else [folder]
 
 
 def _tensor(path: Path, name: str) -> torch.Tensor:

@@ -38,8 +38,11 @@ def read_config(path: str | Path) -> Config:
 
 def write_config(config: Config, path: Path) -> None:
     """Write a configuration as YAML, paths under the file's folder relative to it."""
-    text = yaml.safe_dump(relative_to(config, path.parent).model_dump(), sort_keys=False, allow_unicode=True)
-    path.write_text(text, encoding="utf-8")
+    said = relative_to(config, path.parent).model_dump()
+    said["models"]["unlearned"] = [
+        {k: v for k, v in m.items() if v not in ("", {}, ())} for m in said["models"]["unlearned"]
+    ]
+    path.write_text(yaml.safe_dump(said, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def _mistakes(error: ValidationError) -> str:
@@ -76,7 +79,7 @@ def _with_paths(config: Config, checkpoint: Callable[[str], str], data: Callable
         update={
             "original": checkpoint(given.original),
             "retrained": tuple(map(checkpoint, given.retrained)),
-            "unlearned": tuple(_unlearned(model, checkpoint) for model in given.unlearned),
+            "unlearned": tuple(_unlearned(model, checkpoint, data) for model in given.unlearned),
             "controls": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in given.controls),
             "retrained_ensemble": tuple(map(checkpoint, given.retrained_ensemble)),
             "shadows": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in given.shadows),
@@ -91,6 +94,11 @@ def _with_paths(config: Config, checkpoint: Callable[[str], str], data: Callable
     return config.model_copy(update=update)
 
 
-def _unlearned(model: Unlearned, checkpoint: Callable[[str], str]) -> Unlearned:
-    ensemble = tuple(map(checkpoint, model.ensemble))
-    return model.model_copy(update={"path": checkpoint(model.path), "ensemble": ensemble})
+def _unlearned(model: Unlearned, checkpoint: Callable[[str], str], data: Callable[[str], str]) -> Unlearned:
+    update: dict[str, Any] = {"files": {name: data(path) for name, path in model.files.items()}}
+    update["ensemble"] = tuple(map(checkpoint, model.ensemble))
+    if model.path:
+        update["path"] = checkpoint(model.path)
+    if model.recorded:
+        update["recorded"] = data(model.recorded)
+    return model.model_copy(update=update)

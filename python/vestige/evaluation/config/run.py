@@ -52,15 +52,28 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _sources_of_kind(self) -> "Config":
+        models, allowed = self.models, {"function": ("language",), "recorded": ("language", "vision_language")}
+        allowed["module"] = ("classifier", "regression")
+        for name, kinds in allowed.items():
+            given = [m.name for m in models.unlearned if getattr(m, name)]
+            if name == "module" and models.module:
+                given.append("models")
+            if given and self.kind not in kinds:
+                wanted = " or ".join(kinds)
+                raise ValueError(f"{given[0]}: a `{name}` is a subject of {wanted} runs, not of {self.kind} ones")
+        return self
+
+    @model_validator(mode="after")
     def _known_models(self) -> "Config":
         wanted = self.interventions
         if wanted is None:
             return self
         if self.kind == "diffusion":
             raise ValueError("interventions change language models and classifiers; diffusion models are not changed")
-        known = [model.name for model in self.models.unlearned]
+        known = [model.name for model in self.models.unlearned if model.path]
         if unknown := [name for name in wanted.models if name not in known]:
-            raise ValueError(f"interventions: no unlearned model is called {', '.join(unknown)}")
+            raise ValueError(f"interventions: no unlearned checkpoint is called {', '.join(unknown)}")
         if not (wanted.changes or wanted.probes):
             raise ValueError(
                 "interventions: say which, `relearn: {steps: 10}`, `quantise: {bits: 4}`, `ask: [paraphrase]` or all"
