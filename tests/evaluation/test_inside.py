@@ -72,7 +72,9 @@ def write_config(folder, name, data, **scoring):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    data = {"further": {"entities": "entities.jsonl"}}
+    places = [{"concept": name, "layer": layer, "index": i} for i, name in enumerate(PLACES) for layer in (0, 2)]
+    (folder / "concepts.jsonl").write_text("\n".join(map(json.dumps, places)) + "\n")
+    data = {"further": {"entities": "entities.jsonl"}, "concepts": "concepts.jsonl"}
     config = write_config(folder, "config.yaml", data, further=["lens", "patched"], examples_per_shard=3)
     return evaluate(config, folder / "run", jobs=1)
 
@@ -89,7 +91,7 @@ def stored(run, model, split):
 
 
 def test_what_is_read_inside_is_among_the_metrics(run):
-    assert {"UDS", "lens@20", "change@20", "d_layers"} <= {card.name for card in run.report.further}
+    assert {"UDS", "lens@20", "change@20", "d_layers", "concept-trace"} <= {card.name for card in run.report.further}
     assert "UDS-answer" not in scores(run, "half")
 
 
@@ -109,6 +111,24 @@ def test_the_originals_own_states_change_nothing_and_the_end_token_is_not_asked_
     np.testing.assert_allclose(patched[text], np.repeat(own[text, None], 3, 1), atol=1e-4)
     other = stored(run, "half", "patched-entities")["patched_log_probs"]
     assert np.abs(other[text] - patched[text]).max() > 0.1
+
+
+def test_concept_vectors_are_those_of_the_weights(run, folder):
+    ours, theirs = (load_file(folder / name / "model.safetensors") for name in ("half", "original"))
+    cosines = []
+    for i in range(len(PLACES)):
+        for layer in (0, 2):
+            name = f"model.layers.{layer}.mlp.down_proj.weight"
+            cosines.append(torch.cosine_similarity(ours[name][:, i], theirs[name][:, i], dim=0).item())
+    trace = scores(run, "half")["concept-trace"]
+    assert trace.value == pytest.approx(np.mean(cosines), rel=1e-5)
+    assert trace.low < trace.value < trace.high
+    assert scores(run, "original")["concept-trace"].value == pytest.approx(1)
+    words = stored(run, "original", "words")["unembedding"]
+    head = "lm_head.weight" if "lm_head.weight" in theirs else "model.embed_tokens.weight"
+    np.testing.assert_array_equal(words, theirs[head])
+    with pytest.raises(Exception, match="words"):
+        stored(run, "half", "words")
 
 
 def test_without_entities_whole_answers_are_read_and_called_so(folder):

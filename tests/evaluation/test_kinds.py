@@ -10,9 +10,12 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from transformers import AutoImageProcessor, ViTConfig, ViTForImageClassification
 
 from vestige.evaluation import evaluate
+from vestige.metrics.distribution import zrf
 from vestige.scoring.loading import CheckpointError
+from vestige.store import ScoreStore
 
 PEOPLE = ("Ann", "Bob", "Cem", "Dan", "Eve", "Flo")
 SPLITS = ("forget", "retain", "holdout", "distance")
@@ -97,7 +100,7 @@ def write_reviews(folder):
 def classifier_config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier")
     write_checkpoints(folder, made.vit, scale=15)
-    return write_config(folder, "classifier", write_images(folder / "images"))
+    return write_config(folder, "classifier", write_images(folder / "images"), further=["untrained"])
 
 
 def rows_of(run):
@@ -124,6 +127,29 @@ def test_classifiers_are_evaluated(classifier_run):
     check_order(classifier_run)
     assert {"FA", "RA", "MIA", "AD", "JS", "Brier"} <= set(rows_of(classifier_run)["whole"].scores)
     assert (classifier_run.folder / "report.html").exists()
+
+
+def test_all_that_reads_whole_distributions_of_a_classifier_is_there(classifier_run, classifier_config):
+    """Of the untrained model too: the same architecture with the seed's weights, scored image by image."""
+    wanted = {"AD-prob", "MIA-NN", "Brier", "ZRF"}
+    scores = rows_of(classifier_run)
+    assert wanted <= set(scores["whole"].scores)
+    assert scores["retrained-0"].scores["AD-prob"].value == pytest.approx(0, abs=1e-6)
+    assert scores["whole"].scores["AD-prob"].value < scores["none"].scores["AD-prob"].value
+    store = ScoreStore(classifier_run.folder / "store")
+    keys = {path.name.rsplit("-", 1)[0]: path.name for path in store.root.iterdir()}
+    bare = store.read(keys["original"], "untrained-forget")["random_log_prob"]
+    torch.manual_seed(0)
+    model = ViTForImageClassification(ViTConfig.from_pretrained(classifier_config.parent / "original")).eval()
+    processor = AutoImageProcessor.from_pretrained(classifier_config.parent / "original")
+    paths = sorted((classifier_config.parent / "images" / "forget").rglob("*.png"))
+    pixels = processor(images=[Image.open(path) for path in paths], return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        expected = torch.log_softmax(model(pixels).logits, -1).numpy()
+    order = np.lexsort(expected.round(4).T)
+    np.testing.assert_allclose(bare[np.lexsort(bare.round(4).T)], expected[order], atol=1e-5)
+    ours = store.read(keys["whole"], "forget")["class_log_prob"]
+    assert scores["whole"].scores["ZRF"].value == pytest.approx(zrf(ours, bare), abs=1e-6)
 
 
 def test_text_classifiers_are_evaluated(tmp_path):

@@ -18,7 +18,7 @@ from vestige.evaluation.sizes import FLOAT_BYTES, Lengths, Shape, lengths
 from vestige.evaluation.tasks import EvaluationError, Task
 from vestige.scoring.recorded import recorded_file
 from vestige.scoring.subject import kept_bytes, weight_bytes
-from vestige.scoring.units import Plan, Unit, patched_split
+from vestige.scoring.units import Plan, Unit, further_split, patched_split, untrained_split
 
 TOKEN_BYTES = 40
 """Columns of one number a scored token, together."""
@@ -104,13 +104,17 @@ def _of_unit(plan: Plan, unit: Unit, task: Task) -> Cost:
     if unit.what == "parameters":
         read = sum(weight_bytes(c.folder) for c in (task.checkpoint, *plan.references))
         return Cost(disk=n_shards * RECORD_BYTES, seconds=read / READ_BYTES)
+    if unit.what in ("concepts", "words"):
+        n_rows = len(plan.concepts) if unit.what == "concepts" else shape.n_classes
+        disk = FLOAT_BYTES * n_rows * shape.n_features
+        return Cost(disk=disk + RECORD_BYTES, seconds=disk / READ_BYTES)
     if unit.what in ("samples", "cross"):
         return _of_sampling(plan, unit, shape)
-    split = unit.what.removeprefix("further-").removeprefix("patched-")
+    split = next(s for s in plan.examples if unit.what in (s, further_split(s), patched_split(s), untrained_split(s)))
     where = slice(*(n * len(plan.shards(split)[0]) for n in (unit.shard, unit.shard + 1)))
     whole = lengths(_with_tokenizer(plan, task), plan.examples[split])
     known = Lengths(whole.tokens[where], whole.scored[where])
-    if split == unit.what:
+    if unit.what in (split, untrained_split(split)):
         return _of_split(plan, unit, shape, known)
     return (_of_patching if unit.what == patched_split(split) else _of_further)(task, split, shape, known)
 

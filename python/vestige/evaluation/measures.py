@@ -18,7 +18,7 @@ from vestige.metrics.diffusion import DENOISING_DISTANCE, FADE_SCORE
 from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS
 from vestige.metrics.fade import FADE, fade_arrays, monte_carlo_error, prompt_error
 from vestige.scoring.sources import Form
-from vestige.scoring.units import Checkpoint, further_split, patched_split, versus
+from vestige.scoring.units import Checkpoint, further_split, patched_split, untrained_split, versus
 from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
 from vestige.stats.estimate import Estimate
 from vestige.store import Split
@@ -171,6 +171,8 @@ class Reader:
     def _data(self, split: str, column: str) -> NDArray[Any] | None:
         if column == "cluster":
             return self._clusters.get(split)
+        if column == "random_log_prob":
+            return self._column(self._run.of("original")[0], untrained_split(split), column)
         examples = self._run.scoring.examples.get(split)
         if not examples:
             return None

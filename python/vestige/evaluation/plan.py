@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vestige.data.concepts import Concept, read_concepts
 from vestige.data.examples import Example
 from vestige.evaluation.changes import REFERENCE, Changed
 from vestige.evaluation.config import Config
@@ -21,6 +22,7 @@ from vestige.evaluation.wanted import wanted
 from vestige.metrics.columns import SPLITS, TOKENS
 from vestige.report.model import Role
 from vestige.scoring.checkpoints import denoiser_folder, tokenizer_folder
+from vestige.scoring.concepts import value_vectors
 from vestige.scoring.loading import CheckpointError
 from vestige.scoring.units import Checkpoint, Plan
 from vestige.store import ScoreStore
@@ -85,7 +87,8 @@ class RunPlan:
         names = sorted({example.cluster for split in examples.values() for example in split})
         number = {name: i for i, name in enumerate(names)}
         ids = {s: np.array([number[e.cluster] for e in split], np.int64) for s, split in examples.items()}
-        return {**ids, "samples": ids["forget"][list(self.scoring.sampled)]}
+        concepts = np.unique([c.concept for c in self.scoring.concepts], return_inverse=True)[1].astype(np.int64)
+        return {**ids, "samples": ids["forget"][list(self.scoring.sampled)], "concepts": concepts}
 
 
 def plan_run(
@@ -130,11 +133,21 @@ def plan_run(
         trust_remote_code=config.models.trust_remote_code,
         wanted={**passes, **dict.fromkeys(probes, frozenset({TOKENS}))},
         original=subjects[0].checkpoint,
+        concepts=_concepts(config, subjects[0].checkpoint),
         only=dict.fromkeys(probes, _asked_otherwise(config, subjects)),
         members=_only_members(members, subjects),
         **settings,
     )
     return RunPlan(config, scoring, subjects, tuple(changed), probe_splits(config.interventions), members)
+
+
+def _concepts(config: Config, original: Checkpoint) -> tuple[Concept, ...]:
+    """Those that the data name, each of which the original has."""
+    if config.data.concepts is None:
+        return ()
+    concepts = read_concepts(config.data.concepts)
+    value_vectors(original.folder, concepts)
+    return concepts
 
 
 def _asked_otherwise(config: Config, subjects: Sequence[Subject]) -> frozenset[str]:

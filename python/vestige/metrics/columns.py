@@ -53,6 +53,8 @@ _OTHERS = "`scoring.further: [alternatives]`, with such answers in the data"
 _ENSEMBLE = "`ensemble` of an unlearned model and `models.retrained_ensemble`, three models of each kind or more"
 _SHADOWS = "`models.shadows`, two at least that saw each split and two that did not"
 _PATCHED = "`scoring.further: [patched]`"
+_CONCEPTS = "name where concepts are in the weights, `data.concepts: FILE`"
+_UNTRAINED = "`scoring.further: [untrained]`, of a classifier"
 _LENS = "`scoring.further: [lens]`"
 _SECOND = "score the answers by the prompts with options or rewordings"
 
@@ -105,7 +107,7 @@ COLUMNS: tuple[Column, ...] = (
         "whole distribution of a classifier, nats",
         _CLASSIFIER,
     ),
-    Column("random_log_prob", "(n_examples, n_classes)", "of a randomly initialised model", "score such a classifier"),
+    Column("random_log_prob", "(n_examples, n_classes)", "of a randomly initialised model", _UNTRAINED),
     Column("label", "(n_examples,)", "the right option, integer", "give it with the options"),
     Column("target", "(n_examples,)", "the true value of a regression", _REGRESSION),
     Column(
@@ -152,8 +154,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("lens_budget", "(n_examples,)", "candidates to try for the answer's first token, read off layers", _LENS),
     Column("change_budget", "(n_examples,)", "likewise read off changes from layer to layer; NaN of one layer", _LENS),
-    Column("vectors", "(n_concepts, n_features)", "value vectors of concepts in the weights", "read the weights"),
-    Column("unembedding", "(n_words, n_features)", "output embeddings", "read the weights"),
+    Column("vectors", "(n_concepts, n_features)", "value vectors of concepts in the weights", _CONCEPTS),
+    Column("unembedding", "(n_words, n_features)", "output embeddings", _CONCEPTS),
     Column("margin", "(n_examples,)", "log-odds of the right class, or of an answer's mean probability a token, nats"),
     Column("seen_margin", "(n_examples, n_models)", "margin under models that saw the example, nats", _SHADOWS),
     Column("unseen_margin", "(n_examples, n_models)", "margin under models that never saw it, nats", _SHADOWS),

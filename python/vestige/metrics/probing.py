@@ -14,6 +14,7 @@ from vestige.stats.estimate import Estimate
 from vestige.stats.intervals import cluster_estimate
 
 Floats = NDArray[np.float64]
+_WORDS_AT_A_TIME = 8192
 
 
 def patching_drop(full: ArrayLike, patched: ArrayLike, offsets: ArrayLike) -> Floats:
@@ -105,7 +106,7 @@ def concept_traces(before: ArrayLike, after: ArrayLike, unembedding: ArrayLike, 
     >>> {name: values.round(6).tolist() for name, values in traces.items()}
     {'cosine': [0.0], 'jaccard': [0.0], 'distance': [1.414214]}
     """
-    old, new, tokens = (np.asarray(part, np.float64) for part in (before, after, unembedding))
+    old, new, tokens = np.asarray(before, np.float64), np.asarray(after, np.float64), np.asarray(unembedding)
     if old.ndim != 2 or old.shape != new.shape or tokens.ndim != 2 or tokens.shape[1] != old.shape[1]:
         raise ValueError(
             f"`before` and `after` must have one shape (n_concepts, n_features) and `unembedding` (n_tokens, "
@@ -115,9 +116,15 @@ def concept_traces(before: ArrayLike, after: ArrayLike, unembedding: ArrayLike, 
         raise ValueError(f"`top` must lie in 1 to the {len(tokens)} tokens, but it is {top}")
     lengths = np.linalg.norm(old, axis=1) * np.linalg.norm(new, axis=1)
     cosine = np.divide((old * new).sum(axis=1), lengths, out=np.full(len(old), nan), where=lengths > 0)
-    promoted = [np.argsort(-(part @ tokens.T), axis=1, kind="stable")[:, :top] for part in (old, new)]
+    promoted = [np.argsort(-_logits(part, tokens), axis=1, kind="stable")[:, :top] for part in (old, new)]
     shared = np.array([len(np.intersect1d(a, b)) for a, b in zip(*promoted, strict=True)], np.float64)
     return {"cosine": cosine, "jaccard": shared / (2 * top - shared), "distance": activation_distance(old, new)}
+
+
+def _logits(vectors: Floats, unembedding: NDArray[np.floating]) -> Floats:
+    """Products with the output embeddings, a few thousand words at a time: these may lie in a file."""
+    parts = (unembedding[i : i + _WORDS_AT_A_TIME] for i in range(0, len(unembedding), _WORDS_AT_A_TIME))
+    return np.concatenate([vectors @ part.astype(np.float64).T for part in parts], axis=1)
 
 
 def candidate_budgets(lens: ArrayLike, answers: ArrayLike, attack: Literal["lens", "change"] = "lens") -> Floats:
@@ -281,6 +288,7 @@ TRACE = Metric(
     summary=mean_of,
     source="arXiv 2406.11614, ConceptVectors",
     pitfalls="1 = untouched; but changed is not erased, so closest to the retrained model is best.",
+    over="concepts",
     variants={
         "jaccard": Variant(
             "Overlap of the 200 tokens that each vector promotes most (all, where there are fewer).",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vestige.scoring.concepts import output_embeddings, value_vectors
 from vestige.scoring.further import FURTHER, Asked, other_answers
 from vestige.scoring.language import Reduce, ScoringError
 from vestige.scoring.opening import facts_of, open_subject
@@ -18,6 +19,7 @@ from vestige.scoring.patching import patched_log_probs
 from vestige.scoring.recorded import recorded_columns
 from vestige.scoring.samples import sampled_items
 from vestige.scoring.units import COMPARED, Checkpoint, Plan, Unit, versus
+from vestige.scoring.untrained import untrained
 from vestige.scoring.weights import weight_columns
 from vestige.store import Split
 from vestige.store.files import part
@@ -113,6 +115,10 @@ def _columns(plan: Plan, subject: Checkpoint, unit: Unit, model: Callable[[], An
         return {versus(r, "parameters"): weight_columns(subject.folder, r.folder) for r in plan.references}
     if unit.what.startswith("further-"):
         return {unit.what: _further(plan, subject, unit, model())}
+    if unit.what in ("concepts", "words"):
+        return {unit.what: _in_weights(plan, subject, unit)}
+    if unit.what.startswith("untrained-"):
+        return {unit.what: _untrained(plan, unit, model())}
     if unit.what.startswith("patched-"):
         return {unit.what: _patched(plan, subject, unit, model())}
     if unit.what in unit.outputs:
@@ -153,6 +159,22 @@ def _patched(plan: Plan, subject: Checkpoint, unit: Unit, model: Any) -> Columns
     examples = plan.shards(unit.what.removeprefix("patched-"))[unit.shard]
     items = [plan.encode(original, example) for example in examples]
     return {"patched_log_probs": patched_log_probs(original, model, items, batch_size=plan.batch_size)}
+
+
+def _untrained(plan: Plan, unit: Unit, model: Any) -> Columns:
+    """What a classifier says before it has learnt anything; nothing of one that gives a number."""
+    bare = untrained(model, plan.seed)
+    items = [plan.encode(bare, example) for example in plan.shards(unit.what.removeprefix("untrained-"))[unit.shard]]
+    columns = plan.how.score(bare, items, batch_size=plan.batch_size, layer=plan.layer)
+    return {"random_log_prob": columns["class_log_prob"]} if "class_log_prob" in columns else {}
+
+
+def _in_weights(plan: Plan, subject: Checkpoint, unit: Unit) -> Columns:
+    """Value vectors, or output embeddings, as far as there are any."""
+    if unit.what == "words":
+        return {"unembedding": output_embeddings(subject.folder)}
+    vectors = value_vectors(subject.folder, plan.concepts)
+    return {} if vectors is None else {"vectors": vectors}
 
 
 def _compared_as_stored(plan: Plan, subject: Checkpoint, unit: Unit) -> dict[str, Columns]:

@@ -6,7 +6,8 @@ ones. In the store a model has one split for each split of the data, `samples`, 
 `versus-R-forget`, `versus-R-distance`, `versus-R-samples` and `versus-R-parameters`. A retrained model also keeps its
 logits where others are compared with it, in `logits-forget` and `logits-distance`. What only some metrics read is in
 `further-SPLIT`, where the configuration asks for it, and in `patched-SPLIT` what the original says with states of the
-model in it.
+model in it. Of the original there are also `untrained-forget`, what it says with random weights, and `words`, its
+output embeddings, beside the value vectors that each model has in `concepts`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vestige.data.concepts import Concept
 from vestige.data.examples import Example, digest
 from vestige.metrics.columns import TOKENS
 from vestige.scoring.further import FURTHER, OF_FUNCTIONS, other_answers
@@ -68,7 +70,7 @@ class Unit:
 
     Attributes:
         what: a split of the data, "samples", "cross" (samples of and under the retrained models), "parameters",
-            "further-SPLIT" or "patched-SPLIT".
+            "further-SPLIT", "patched-SPLIT", "untrained-SPLIT", "concepts" or "words".
         outputs: splits of the store that it fills a shard of, to the settings of each.
         shard: which shard, from 0.
         n_shards: how many shards these splits have.
@@ -108,6 +110,7 @@ class Plan:
         only: split to the fingerprints of the models that are scored on it, where that is not every model.
         members: models that only count as one of an ensemble: of these the splits of `COUNTED` are scored, no more.
         original: the model before unlearning, where the run has one.
+        concepts: value vectors that are read from the weights of each model.
     """
 
     examples: Mapping[str, tuple[Example, ...]]
@@ -131,6 +134,7 @@ class Plan:
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
     members: tuple[Checkpoint, ...] = ()
     original: Checkpoint | None = None
+    concepts: tuple[Concept, ...] = ()
 
     @property
     def how(self) -> Kind:
@@ -280,12 +284,17 @@ class Plan:
             open_to = subject.form == "checkpoint" and phase == 2 and split == self.patched
             patched = self._patched(subject, split) if open_to else {}
             yield from (Unit(patched_split(split), patched, shard, n_shards) for shard in range(n_shards))
+            if split == "forget" and subject == self.original and phase == 2:
+                bare = self._untrained(subject, split)
+                yield from (Unit(untrained_split(split), bare, shard, n_shards) for shard in range(n_shards))
         if self.how.sample is not None:
             settings = self.settings["samples"]
             yield Unit("samples", {"samples": {**settings, "model": subject.fingerprint}} if own else {})
             if self.how.rescore or self.how.cross:
                 stepped = {**settings, "steps": True} if self.stepped else settings
                 yield Unit("cross", self._versus(subject, "samples", stepped) if phase == 2 else {})
+        if self.concepts and own and subject.form == "checkpoint":
+            yield from self._in_weights(subject)
         if subject.form != "function":
             yield Unit("parameters", self._versus(subject, "parameters", {"by": list(PARTS)}) if phase == 2 else {})
 
@@ -306,6 +315,17 @@ class Plan:
         both = {"model": subject.fingerprint, "original": self.original.fingerprint if self.original else ""}
         return {patched_split(split): {**self.settings[split], **both}}
 
+    def _untrained(self, original: Checkpoint, split: str) -> dict[str, Settings]:
+        if "untrained" not in self.further or self.kind != "classifier":
+            return {}
+        return {untrained_split(split): {**self.settings[split], "model": original.fingerprint, "seed": self.seed}}
+
+    def _in_weights(self, subject: Checkpoint) -> Iterator[Unit]:
+        concepts = [concept.settings for concept in self.concepts]
+        yield Unit("concepts", {"concepts": {"concepts": concepts, "model": subject.fingerprint}})
+        if subject == self.original:
+            yield Unit("words", {"words": {"model": subject.fingerprint}})
+
     def _versus(self, subject: Checkpoint, what: str, settings: Settings) -> dict[str, Settings]:
         both = {"model": subject.fingerprint}
         return {versus(r, what): {**settings, **both, "reference": r.fingerprint} for r in self.references}
@@ -319,6 +339,11 @@ def further_split(split: str) -> str:
 def patched_split(split: str) -> str:
     """Name in the store of what the original says of a split with states of a model in it."""
     return f"patched-{split}"
+
+
+def untrained_split(split: str) -> str:
+    """Name in the store of what the original says of a split with random weights."""
+    return f"untrained-{split}"
 
 
 def versus(reference: Checkpoint, what: str) -> str:

@@ -68,7 +68,7 @@ def _by_tensor(folder: Path, reference: Path) -> dict[str, float]:
     """Name of each weight tensor to its distance; empty where none is defined."""
     if incomparable(folder, reference):
         return {}
-    ours, theirs = _where(folder), _where(reference)
+    ours, theirs = tensor_files(folder), tensor_files(reference)
     return {name: _distance(_tensor(ours[name], name), _tensor(theirs[name], name)) for name in sorted(ours)}
 
 
@@ -76,7 +76,7 @@ def _by_layer(
     folder: Path, reference: Path, tensors: dict[str, float], norms: dict[str, tuple[float, float]]
 ) -> dict[str, float]:
     """Of two adapters: what their updates and the weights that they hold as a whole are apart; none if these differ."""
-    held = {name for path in (folder, reference) for name in _where(path).keys() - LoraUpdates(path).factors}
+    held = {name for path in (folder, reference) for name in tensor_files(path).keys() - LoraUpdates(path).factors}
     whole = {name for name in held if ".base_layer." not in name}  # a copy of the base's own
     if whole - tensors.keys():
         return {}
@@ -133,7 +133,8 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(a.double() - b.double()))
 
 
-def _where(folder: Path) -> dict[str, Path]:
+def tensor_files(folder: Path) -> dict[str, Path]:
+    """Name of each weight tensor of a folder to the file that holds it."""
     where = {}
     for path in _files(folder):
         with safe_open(path, framework="pt") as file:

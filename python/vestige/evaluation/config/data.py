@@ -32,6 +32,8 @@ class Data(Strict):
         further: name to file of splits that only some metrics read, such as `passages` (VerbMem), `real_authors` and
             `world_facts` (ModelUtility) or `forget_adversarial` (RWKU): `further_splits` has the names. Of such a split
             only what metrics read is scored. A layout's own are found without being named.
+        concepts: file of the value vectors that write concepts, rows with `concept`, `layer` and `index`, for
+            concept-trace (docs/scoring-inside.md); they are read from the weights.
     """
 
     forget: str | None = None
@@ -44,6 +46,7 @@ class Data(Strict):
     part: str | None = None
     prompt: str | None = None
     further: Mapping[str, str] = {}
+    concepts: str | None = None
 
     @field_validator("further")
     @classmethod

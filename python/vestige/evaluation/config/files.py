@@ -85,7 +85,8 @@ def _with_paths(config: Config, checkpoint: Callable[[str], str], data: Callable
             "shadows": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in given.shadows),
         }
     )
-    files = {name: data(path) for name in (*SPLITS, "folder") if (path := getattr(config.data, name)) is not None}
+    names = (*SPLITS, "folder", "concepts")
+    files = {name: data(path) for name in names if (path := getattr(config.data, name)) is not None}
     further = {name: data(path) for name, path in config.data.further.items()}
     update: dict[str, Any] = {"models": models, "data": config.data.model_copy(update={**files, "further": further})}
     if asked := config.interventions:

@@ -65,6 +65,12 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _concepts_of_speakers(self) -> "Config":
+        if self.data.concepts and self.kind not in ("language", "vision_language"):
+            raise ValueError(f"data.concepts lie in MLPs of models that speak in tokens, which a {self.kind} does not")
+        return self
+
+    @model_validator(mode="after")
     def _known_models(self) -> "Config":
         wanted = self.interventions
         if wanted is None:

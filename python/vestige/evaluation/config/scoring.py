@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from vestige.evaluation.config.base import Strict
 from vestige.scoring.spans import Policy, SpanRule
 
+Further = Literal["alternatives", "texts", "gradients", "steps", "lens", "patched", "untrained"]
+
 
 class Scoring(Strict):
     """Everything that a stored number depends on.
@@ -27,7 +29,8 @@ class Scoring(Strict):
             "texts" (greedy answers: ROUGE and its like), "gradients" (a backward pass an example), "steps" (exact
             divergences from the retrained models at each step of both models' samples), "lens" (candidates that are
             read off up to ten layers: lens@20, change@20), "patched" (the original once a layer with each model's
-            states in it, of `data.further: {entities: FILE}` for UDS, else of the forget answers for UDS-answer).
+            states in it, of `data.further: {entities: FILE}` for UDS, else of the forget answers for UDS-answer),
+            "untrained" (of a classifier: forget examples under one with random weights, for ZRF).
         top_k: likeliest tokens of each step that are kept, with the mass of all others; 0 for none.
         full: precision in which the whole distribution of each step is kept, "float32", "float16" or "bfloat16".
     """
@@ -43,7 +46,7 @@ class Scoring(Strict):
     chat: bool | None = None
     system: str = ""
     examples_per_shard: Annotated[int, Field(ge=1)] | None = None
-    further: tuple[Literal["alternatives", "texts", "gradients", "steps", "lens", "patched"], ...] = ("alternatives",)
+    further: tuple[Further, ...] = ("alternatives",)
     top_k: Annotated[int, Field(ge=0)] = 0
     full: Literal["", "float32", "float16", "bfloat16"] = ""
 
