@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tiny_diffusion as made
 import torch
@@ -10,7 +11,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from vestige.evaluation import ConfigError, evaluate, read_config
+from vestige.evaluation import evaluate
 from vestige.scoring.loading import CheckpointError
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -65,6 +66,7 @@ def config(tmp_path_factory):
         "data": write_images(folder / "data"),
         "scoring": {"batch_size": 64, "samples": 2, "prompts": 3, "layer": -1, "examples_per_shard": 4},
         "clusters": "artists",
+        "interventions": {"models": ["none"], "noise": {"sd": 0.2}},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(raw))
     return folder / "config.yaml"
@@ -108,14 +110,24 @@ def test_a_finished_run_scores_nothing_again(run, config):
     assert after == before
 
 
-def test_generators_of_other_sizes_and_interventions_are_refused(config, tmp_path):
+def test_what_comes_back_is_loss_that_is_spared_beside_the_retrained_model(run):
+    """By hand from the tables: shares of the retrained model's loss, image by image."""
+    (entry,) = run.report.returns
+    assert (entry.model, entry.change, entry.measure) == ("none", "noise 0.2", "advantage")
+    units = pq.read_table(run.folder / "tables" / "units.parquet").to_pandas()
+    loss = units[units.array.str.startswith("DL-F.")].groupby(["model", "unit"]).value.mean().unstack()
+    spared = (1 - loss / loss.loc["retrained-0"]).mean(axis=1)
+    names = ("none", "none, noise 0.2", "retrained-0", "retrained-0, noise 0.2", "original")
+    found = (entry.before, entry.after, entry.retrained_before, entry.retrained_after, entry.original)
+    assert found == pytest.approx(spared[list(names)].tolist(), abs=1e-6)
+    assert entry.retrained_before == 0
+    assert "Advantage: share of the retrained" in (run.folder / "report.html").read_text()
+
+
+def test_generators_of_other_sizes_are_refused(config, tmp_path):
     raw = yaml.safe_load(config.read_text())
     made.pixel_pipeline(config.parent / "larger", sample_size=16)
     wrong = {**raw["models"], "unlearned": [{"name": "larger", "path": "larger"}]}
-    (config.parent / "larger.yaml").write_text(yaml.safe_dump({**raw, "models": wrong}))
+    (config.parent / "larger.yaml").write_text(yaml.safe_dump({**raw, "models": wrong, "interventions": None}))
     with pytest.raises(CheckpointError, match="larger and original take images of different shapes"):
         evaluate(config.parent / "larger.yaml", tmp_path, jobs=1)
-    changed = {**raw, "interventions": {"models": ["half"], "quantise": {"bits": 4}}}
-    (config.parent / "changed.yaml").write_text(yaml.safe_dump(changed))
-    with pytest.raises(ConfigError, match="diffusion models are not changed"):
-        read_config(config.parent / "changed.yaml")

@@ -44,6 +44,27 @@ def test_rounding_is_to_the_nearest_of_so_many_steps_of_the_channel():
         assert torch.equal(after[0].weight, model[0].weight) and torch.equal(after[1].bias, model[1].bias)
 
 
+NORMAL_QUANTILES = (  # QLoRA's appendix E
+    *(-1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334),
+    *(-0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224),
+    *(0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0),
+)
+
+
+def test_nf4_is_the_nearest_quantile_of_a_normal_law_by_blocks_of_64():
+    """Up to the scales' own 8 bits; a matrix that does not fill its last block is whole again, in its own shape."""
+    pytest.importorskip("torchao")
+    for model in (net(), torch.nn.Sequential(torch.nn.Embedding(2, 2), torch.nn.Linear(10, 30))):
+        weight, after = model[1].weight.detach(), quantised(model, 4, nf4=True)[1].weight.detach()
+        flat = weight.flatten().numpy()
+        for begin in range(0, len(flat), 64):
+            block = flat[begin : begin + 64]
+            scale = np.abs(block).max()
+            nearest = [min(NORMAL_QUANTILES, key=lambda q, w=w: abs(q - w)) for w in block / scale]
+            np.testing.assert_allclose(after.flatten()[begin : begin + 64], scale * np.array(nearest), rtol=0.02)
+        assert after.shape == weight.shape and not torch.equal(after, weight)
+
+
 def test_rounding_twice_is_rounding_once_and_a_channel_of_zeros_stays():
     model = net()
     with torch.no_grad():
@@ -123,6 +144,7 @@ def test_a_changed_model_is_a_checkpoint_like_any_other(tiny, sequences, tmp_pat
         (lambda: pruned(torch.nn.Sequential(torch.nn.Embedding(3, 2)), 0.5), ValueError, "no layer with a weight"),
         (lambda: quantised(net(), 16), ValueError, "`bits` must be a whole number from 2 to 8"),
         (lambda: quantised(net(), True), ValueError, "`bits` must be"),
+        (lambda: quantised(net(), 8, nf4=True), ValueError, "NF4 has 4 bits"),
         (lambda: mixed(net(), net(), 1.5), ValueError, "`share` must lie within"),
         (lambda: mixed(net(), net()[:2], 0.5), ValueError, "the same weights"),
         (lambda: with_adapter(net(), "nowhere"), FileNotFoundError, "no adapter_config.json"),

@@ -3,22 +3,24 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vestige.data.examples import Example, digest
-from vestige.evaluation.config import Change, Config, ConfigError, Quantise, Relearn
+from vestige.evaluation.config import Change, Config, ConfigError, Merge, Noise, Prune, Quantise, Relearn, Scoring
 from vestige.evaluation.examples import examples_of
 from vestige.interventions.checkpoints import save_changed
+from vestige.interventions.noise import noised
+from vestige.interventions.pruning import pruned
 from vestige.interventions.quantisation import quantised
-from vestige.interventions.relearning import relearning_curve
+from vestige.interventions.relearning import classifier_relearning_curve, relearning_curve
 from vestige.metrics.accuracy import exact_match
-from vestige.scoring.language import score
-from vestige.scoring.loading import LanguageModel, checkpoint_folder, fingerprint, load_language_model
-from vestige.scoring.spans import Sequence as Tokens
-from vestige.scoring.spans import SpanRule, encode
+from vestige.scoring.checkpoints import base_folder, checkpoint_folder, fingerprint, quantisation
+from vestige.scoring.kinds import KINDS
 from vestige.scoring.workers import run_tasks
 
 REFERENCE = "retrained-0"
@@ -55,9 +57,9 @@ class _Task:
     change: Change
     forget: tuple[Example, ...]
     folder: Path
-    dtype: str
-    seed: int
-    rule: SpanRule | None
+    kind: str
+    how: Scoring
+    trusted: bool
 
 
 def change_models(
@@ -79,7 +81,7 @@ def change_models(
     if config.interventions is None:
         return ()
     tasks = list(_tasks(config, out))
-    todo = [task for task in tasks if not task.folder.exists()]
+    todo = list({task.folder: task for task in tasks if not task.folder.exists()}.values())
     done = len(tasks) - len(todo)
     progress("changing models", done, len(tasks))
 
@@ -97,51 +99,77 @@ def change_models(
 def _tasks(config: Config, out: Path) -> Iterator[_Task]:
     assert config.interventions is not None
     paths = {model.name: model.path for model in config.models.unlearned} | {REFERENCE: config.models.retrained[0]}
-    forget = examples_of(config.data)["forget"]
+    forget, how, trusted = examples_of(config.data)["forget"], config.scoring, config.models.trust_remote_code
     for source in (*config.interventions.models, REFERENCE):
+        path = checkpoint_folder(paths[source], code=trusted)
         for change in config.interventions.changes:
-            source_of = fingerprint(checkpoint_folder(paths[source]))
-            facts = [source_of, digest(forget), change.model_dump(), config.scoring.seed, "every second cluster"]
-            facts += [asdict(config.scoring.rule)] if config.scoring.rule else []
+            _refuse(source, path, change)
+            asked = change.model_dump(exclude_none=True)
+            facts = [fingerprint(path), digest(forget), asked, how.seed, "every second cluster"]
+            facts += [asdict(how.rule)] if how.rule else []
             key = hashlib.blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
             folder = out.resolve() / "changed" / key
-            how = config.scoring
-            yield _Task(source, paths[source], change, forget, folder, how.dtype, how.seed, how.rule)
+            yield _Task(source, paths[source], change, forget, folder, config.kind, how, trusted)
+
+
+def _refuse(source: str, path: Path, change: Change) -> None:
+    if quantisation(path):
+        raise ConfigError(f"interventions: {source} ({path}) has quantised weights, which cannot be changed further")
+    if isinstance(change, Merge) and source != REFERENCE and base_folder(path) is None:
+        raise ConfigError(f"interventions.merge: {source} ({path}) is a whole model; only an adapter can be merged")
 
 
 def _make(task: _Task) -> None:
-    model = load_language_model(checkpoint_folder(task.checkpoint), name=task.source, dtype=task.dtype)
+    trusted = {"trust_remote_code": True} if task.trusted else {}
+    folder = checkpoint_folder(task.checkpoint, code=task.trusted)
+    model = KINDS[task.kind].load(folder, name=task.source, dtype=task.how.dtype, **trusted)
     task.folder.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(task.change, Quantise):
-        save_changed(model, quantised(model.model, task.change.bits), task.folder)
-        return
-    taught = [example for example, chosen in zip(task.forget, _taught(task), strict=True) if chosen]
-    sequences = [encode(model.tokenizer, example, task.rule) for example in taught]
-    last, curve = _relearned(model, sequences, task.change, task.seed)
-    _curve_file(task.folder).write_text(json.dumps(curve), encoding="utf-8")  # first: the folder says that all is there
-    save_changed(model, last, task.folder)
+    if isinstance(task.change, Relearn):
+        changed, curve = _relearned(task, model, task.change)
+        _curve_file(task.folder).write_text(json.dumps(curve), encoding="utf-8")  # first: the folder says all is there
+    else:
+        changed = _reweighted(model.model, task.change, task.how.seed)
+    save_changed(model, changed, task.folder)
 
 
-def _relearned(model: LanguageModel, sequences: list[Tokens], change: Relearn, seed: int) -> tuple[object, list[float]]:
+def _reweighted(model: Any, change: Change, seed: int) -> Any:
+    """A copy with other weights that no data were needed for."""
+    match change:
+        case Quantise():
+            return quantised(model, change.bits, nf4=change.format == "nf4")
+        case Noise():
+            return noised(model, change.sd, seed)
+        case Prune():
+            return pruned(model, change.share)
+        case _:
+            return deepcopy(model)  # an adapter's copy has it merged
+
+
+def _relearned(task: _Task, model: Any, change: Relearn) -> tuple[Any, list[float]]:
     """The model after the last step, and its accuracy after each."""
-    followed = [sequences[i] for i in _spread(len(sequences))]
-    last: object = None
+    how, rule = KINDS[task.kind], {"rule": task.how.rule} if task.how.rule else {}
+    taught = [example for example, chosen in zip(task.forget, _taught(task), strict=True) if chosen]
+    items = [how.encode(model, example, **rule) for example in taught]
+    followed = [items[i] for i in _spread(len(items))]
+    last: Any = None
 
-    def accuracy(trained: object) -> float:
+    def accuracy(trained: Any) -> float:
         nonlocal last
         last = trained
-        columns = score(LanguageModel(trained, model.tokenizer, model.name, model.folder), followed, batch_size=32)
+        columns = how.score(replace(model, model=trained), followed, batch_size=32)
+        if "argmax_hit" not in columns:  # a model that predicts a number is never simply right
+            return float("nan")
         return float(exact_match(columns["argmax_hit"], columns["offsets"]).mean())
 
-    curve = relearning_curve(
-        model, sequences, accuracy, steps=change.steps, lr=change.lr, batch_size=change.batch_size, seed=seed
-    )
+    learn = classifier_relearning_curve if task.kind == "classifier" else relearning_curve
+    settings: dict[str, Any] = {**change.model_dump(), "seed": task.how.seed}
+    curve = learn(model, items, accuracy, **settings)
     return last, curve.tolist()
 
 
 def _taught(task: _Task) -> tuple[bool, ...]:
     """Every second cluster for relearning: facts of the others are not taught, so if they return they were there."""
-    if isinstance(task.change, Quantise):
+    if not isinstance(task.change, Relearn):
         return (False,) * len(task.forget)
     order = {cluster: i for i, cluster in enumerate(dict.fromkeys(example.cluster for example in task.forget))}
     return tuple(order[example.cluster] % 2 == 0 for example in task.forget)

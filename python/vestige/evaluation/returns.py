@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import isnan
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from vestige.evaluation.measures import Arrays, Measures, Reader
 from vestige.evaluation.plan import RunPlan
 from vestige.evaluation.probes import asked_about
 from vestige.interventions.relearning import anamnesis_index
+from vestige.metrics import Metric
 from vestige.metrics.accuracy import forget_accuracy_on
+from vestige.metrics.diffusion import FORGET_LOSS
 from vestige.report.model import RETURN_MARGIN, Return
 from vestige.stats.equivalence import Equivalence
 from vestige.stats.estimate import Estimate
@@ -41,14 +43,15 @@ def returns(measures: Measures, verdicts: Mapping[str, Equivalence]) -> tuple[Re
 def _changed(asked: "_Asked", verdicts: Mapping[str, Equivalence], changed: Changed, reference: Changed) -> Return:
     untaught = ~np.array(changed.taught)
     names = (changed.source, changed.name, REFERENCE, reference.name, "original")
-    known = [asked.correct(name)[untaught] for name in names]
+    known = [asked.knows(name)[untaught] for name in names]
     clusters = asked.clusters()[untaught]
     gain = _paired_gain(known, clusters, asked.over)
-    original = float(asked.correct("original").mean())
+    original = float(asked.knows("original").mean())
     return Return(
         model=changed.source,
         change=changed.change,
         **_means(known),
+        measure=asked.measure,
         gain=gain,
         verdict=_verdict(gain),
         ratio_before=_ratio(verdicts, changed.source),
@@ -61,7 +64,7 @@ def _probed(asked: "_Asked", verdicts: Mapping[str, Equivalence], model: str, pr
     split = asked.run.probes[probe]
     plain = asked_about(*(asked.run.scoring.examples[name] for name in ("forget", split)))
     names = ((model, "forget"), (model, split), (REFERENCE, "forget"), (REFERENCE, split), ("original", split))
-    known = [asked.correct(name, where)[plain if where == "forget" else ...] for name, where in names]
+    known = [asked.knows(name, where)[plain if where == "forget" else ...] for name, where in names]
     gain = _unpaired_gain(known, (asked.clusters()[plain], asked.clusters(split)), asked.over)
     means = _means(known)
     tells = means["original"] - means["retrained_after"] >= RETURN_MARGIN
@@ -78,24 +81,32 @@ def _probed(asked: "_Asked", verdicts: Mapping[str, Equivalence], model: str, pr
 
 
 class _Asked:
-    """Who answers what: whole answers right, by example."""
+    """Who still knows what, by example: whole answers right; of image generators, how much better they denoise."""
 
     def __init__(self, run: RunPlan) -> None:
         self.run, self.over = run, run.config.clusters
+        self.measure: Literal["accuracy", "advantage"] = "advantage" if run.config.kind == "diffusion" else "accuracy"
         self._reader, self._subjects = Reader(run), {subject.name: subject for subject in run.subjects}
 
-    def correct(self, name: str, split: str = "forget") -> NDArray[np.float64]:
-        """1 or 0 for each example of a split."""
-        accuracy = forget_accuracy_on(split)
-        values = accuracy.values(self._reader.arrays(accuracy, self._subjects[name], None))
-        return next(iter(values.arrays.values()))
+    def knows(self, name: str, split: str = "forget") -> NDArray[np.float64]:
+        """1 or 0 for each example of a split; of an image, the share of the retrained model's loss that is spared."""
+        if self.measure == "accuracy":
+            return self._values(forget_accuracy_on(split), name, split)
+        return 1 - self._values(FORGET_LOSS, name, split) / self._values(FORGET_LOSS, REFERENCE, split)
+
+    def _values(self, metric: Metric, name: str, split: str) -> NDArray[np.float64]:
+        """One number an example; NaN where the store has not what it is made of, as of models that predict a number."""
+        arrays = self._reader.arrays(metric, self._subjects[name], None)
+        if metric.absent(arrays):
+            return np.full(len(self.run.scoring.examples[split]), np.nan)
+        return next(iter(metric.values(arrays).arrays.values()))
 
     def clusters(self, split: str = "forget") -> NDArray[np.int64]:
         """The cluster of each example of a split."""
         return self.run.clusters()[split]
 
 
-def _means(known: Sequence[NDArray[np.float64]]) -> dict[str, float]:
+def _means(known: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
     names = ("before", "after", "retrained_before", "retrained_after", "original")
     return {name: float(values.mean()) for name, values in zip(names, known, strict=True)}
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from vestige.scoring.loading import LanguageModel
-from vestige.scoring.spans import Sequence as Tokens
+from vestige.scoring.classifier import Classifier, Item, on_device
+from vestige.scoring.forward import TokenItem, TokenModel, padded, to_device
 
 
 def relearned(
-    model: LanguageModel,
-    sequences: Sequence[Tokens],
+    model: TokenModel,
+    sequences: Sequence[TokenItem],
     *,
     steps: int,
     lr: float = 2e-5,
@@ -28,7 +28,8 @@ def relearned(
 
     Args:
         model: the model; it is not changed.
-        sequences: forget examples as tokens (`scoring.spans.encode`); the loss is over their scored tokens.
+        sequences: forget examples as the model takes them (`scoring.spans.encode`, or `encode` of its kind); the loss
+            is over their scored tokens.
         steps: number of AdamW steps.
         lr: learning rate, constant; 2e-5 in OpenUnlearning's attack, which runs one epoch.
         batch_size: sequences a step.
@@ -49,8 +50,8 @@ def relearned(
 
 
 def relearning_curve(
-    model: LanguageModel,
-    sequences: Sequence[Tokens],
+    model: TokenModel,
+    sequences: Sequence[TokenItem],
     accuracy: Callable[[Any], float],
     *,
     steps: int,
@@ -81,40 +82,101 @@ def relearning_curve(
     return np.array([accuracy(model.model), *(accuracy(trained) for trained in training)], np.float64)
 
 
+def classifier_relearning_curve(
+    model: Classifier,
+    items: Sequence[Item],
+    accuracy: Callable[[Any], float],
+    *,
+    steps: int,
+    lr: float = 2e-5,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Accuracy of a classifier after 0, 1, 2, ... steps of training on the right labels.
+
+    Args:
+        model: the model, which is trained itself: its inputs are tied to it.
+        items: forget examples as `scoring.classifier.encode` makes them; the loss is cross entropy, squared error for
+            models with one output.
+        accuracy: from the trained module to its accuracy on the forget examples.
+        steps: number of steps.
+        lr: as in `relearned`.
+        batch_size: as in `relearned`.
+        seed: as in `relearned`.
+
+    Returns:
+        Shape (steps + 1,), float64, in the unit of `accuracy`.
+
+    Raises:
+        ValueError: as `relearned`.
+
+    Source: Chundawat et al. (2023), Zero-shot machine unlearning, arXiv 2201.05629 (relearn time).
+    """
+    before = accuracy(model.model)
+
+    def loss(chosen: Sequence[int]) -> torch.Tensor:
+        batch = [items[i] for i in chosen]
+        return _label_loss(model.call(on_device(model, model.collate(batch))), [item.label for item in batch])
+
+    training = _steps(model.model, loss, len(items), steps=steps, lr=lr, batch_size=batch_size, seed=seed)
+    return np.array([before, *(accuracy(trained) for trained in training)], np.float64)
+
+
+def _label_loss(logits: torch.Tensor, labels: Sequence[float]) -> torch.Tensor:
+    if logits.shape[1] == 1:
+        return torch.nn.functional.mse_loss(logits[:, 0].float(), torch.tensor(labels, device=logits.device))
+    wanted = torch.tensor([int(label) for label in labels], device=logits.device)
+    return torch.nn.functional.cross_entropy(logits.float(), wanted)
+
+
 def _training(
-    model: LanguageModel, sequences: Sequence[Tokens], *, steps: int, lr: float, batch_size: int, seed: int
+    model: TokenModel, sequences: Sequence[TokenItem], *, steps: int, lr: float, batch_size: int, seed: int
 ) -> Iterator[Any]:
-    """One copy of the model, after each step; random numbers of others stay as they are."""
-    if not sequences or batch_size < 1 or not lr > 0:
+    """One copy of a model that speaks in tokens, after each step."""
+    copy = deepcopy(model.model)
+
+    def loss(chosen: Sequence[int]) -> torch.Tensor:
+        return copy(**_batch([sequences[i] for i in chosen], model.device)).loss
+
+    return _steps(copy, loss, len(sequences), steps=steps, lr=lr, batch_size=batch_size, seed=seed)
+
+
+def _steps(
+    module: Any,
+    loss_of: Callable[[Sequence[int]], torch.Tensor],
+    n_items: int,
+    *,
+    steps: int,
+    lr: float,
+    batch_size: int,
+    seed: int,
+) -> Iterator[Any]:
+    """The module after each step of AdamW; random numbers of others stay as they are."""
+    if not n_items or batch_size < 1 or not lr > 0:
         raise ValueError(
             "there must be sequences, `batch_size` must be at least 1 and `lr` above 0, but they are "
-            f"{len(sequences)}, {batch_size} and {lr}"
+            f"{n_items}, {batch_size} and {lr}"
         )
-    copy, rng = deepcopy(model.model), np.random.default_rng(seed)
-    optimiser = torch.optim.AdamW(copy.parameters(), lr=lr)
-    order: list[int] = []
+    rng, optimiser, order = np.random.default_rng(seed), torch.optim.AdamW(module.parameters(), lr=lr), list[int]()
     for step in range(steps):
-        while len(order) < min(batch_size, len(sequences)):
-            order.extend(rng.permutation(len(sequences)).tolist())
+        while len(order) < min(batch_size, n_items):
+            order.extend(rng.permutation(n_items).tolist())
         chosen, order = order[:batch_size], order[batch_size:]
         with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(np.random.SeedSequence([seed, step]).generate_state(1).item())
-            copy.train()
-            loss = copy(**_batch([sequences[i] for i in chosen], model.device)).loss
+            module.train()
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss_of(chosen).backward()
             optimiser.step()
-        yield copy.eval()
+        module.eval()
+        yield module
 
 
-def _batch(sequences: list[Tokens], device: torch.device) -> dict[str, torch.Tensor]:
-    longest = max(len(s.ids) for s in sequences)
-    ids = torch.tensor([(*s.ids, *[0] * (longest - len(s.ids))) for s in sequences], device=device)
-    labels = torch.tensor(
-        [(*[-100] * s.start, *s.ids[s.start :], *[-100] * (longest - len(s.ids))) for s in sequences], device=device
-    )
-    attention = torch.tensor([[1] * len(s.ids) + [0] * (longest - len(s.ids)) for s in sequences], device=device)
-    return {"input_ids": ids, "labels": labels, "attention_mask": attention}
+def _batch(sequences: Sequence[TokenItem], device: torch.device) -> dict[str, Any]:
+    given = padded(sequences, device)
+    starts = to_device(torch.tensor([[sequence.start] for sequence in sequences]), device)
+    answered = (torch.arange(given["input_ids"].shape[1], device=device) >= starts) & (given["attention_mask"] == 1)
+    return {**given, "labels": given["input_ids"].masked_fill(~answered, -100)}
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,8 @@ class Return:
             1 is ideal, near 0 a trace was left); NaN where it is undefined, infinite where only the retrained gets
             there.
         original: accuracy of the original on the same questions: what could come back. NaN where it is unknown.
+        measure: what is said to come back: "accuracy", or of image generators "advantage", the share of the retrained
+            model's denoising loss on forget images that the model is spared.
     """
 
     model: str
@@ -125,6 +127,7 @@ class Return:
     ratio_after: float
     anamnesis: float
     original: float = float("nan")
+    measure: Literal["accuracy", "advantage"] = "accuracy"
 
 
 @dataclass(frozen=True)

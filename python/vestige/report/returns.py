@@ -13,7 +13,8 @@ def returns_sections(report: Report) -> tuple[Section, ...]:
     """The table of interventions; nothing where there were none."""
     if not report.returns:
         return ()
-    heads: tuple[str, ...] = ("model", "change", "verdict", "gain", "accuracy", "retrained", "original", "ratio")
+    measure = report.returns[0].measure
+    heads: tuple[str, ...] = ("model", "change", "verdict", "gain", measure, "retrained", "original", "ratio")
     rows = [_row(entry) for entry in report.returns]
     if any(not isnan(entry.anamnesis) for entry in report.returns):
         heads, rows = (*heads, "AIN"), [(*r, number(e.anamnesis)) for r, e in zip(rows, report.returns, strict=True)]
@@ -28,6 +29,7 @@ def _lead(returns: tuple[Return, ...]) -> str:
     taught = any(entry.change.startswith("relearn") for entry in returns)
     asked = any(entry.change.startswith("ask:") for entry in returns)
     steps = any(not isnan(entry.anamnesis) for entry in returns)
+    measure = returns[0].measure
     parts = (
         f"What was forgotten comes back in {ways}." if ways else "None of them surely knows it again.",
         "Models changed on purpose and measured again, beside a retrained model changed alike.",
@@ -36,12 +38,16 @@ def _lead(returns: tuple[Return, ...]) -> str:
         "where the original does not answer them better either."
         if asked
         else "",
-        f"Gain: accuracy won beyond what the retrained model won{over}; it stays away where the interval ends below "
+        _ADVANTAGE if measure == "advantage" else "",
+        f"Gain: {measure} won beyond what the retrained model won{over}; it stays away where the interval ends below "
         f"{MARGIN:g}.",
         "Ratio: distance to the retrained models over the distance between them.",
         "AIN: steps of relearning over the retrained model's (1 is ideal, near 0 a trace was left)." if steps else "",
     )
     return " ".join(part for part in parts if part)
+
+
+_ADVANTAGE = "Advantage: share of the retrained model's denoising loss on forget images that a model is spared."
 
 
 def _came_back(entry: Return, model: str) -> bool:

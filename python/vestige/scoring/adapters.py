@@ -17,7 +17,8 @@ class AdaptedModel:
     """A base model with one of the adapters that are loaded on it.
 
     It is called like the base model and has its attributes; every call first switches its own adapter on, so several
-    of them can be used in turns. A deep copy is a model of its own with the adapter merged into the weights.
+    of them can be used in turns. A deep copy is a model of its own with the adapter merged into the weights; the base
+    is copied with it, for merging (and whatever the copy is made for) writes into weights that other adapters share.
     """
 
     def __init__(self, shared: Any, adapter: str):

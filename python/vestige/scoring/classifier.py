@@ -372,7 +372,7 @@ def _forward(model: Classifier, index: NDArray[np.int64], inputs: Inputs) -> _Ba
     heads = [model.head] if model.head is not None else _possible_heads(model.model)
     hooks = [module.register_forward_hook(receive) for module in heads]
     try:
-        logits = model.call({name: _moved(model, values) for name, values in inputs.items()})
+        logits = model.call(on_device(model, inputs))
     finally:
         for hook in hooks:
             hook.remove()
@@ -392,6 +392,11 @@ def _possible_heads(model: Any) -> list[torch.nn.Module]:
         return (adapted or isinstance(layer, torch.nn.Linear | torch.nn.Conv1d | torch.nn.Conv2d)) and not part
 
     return [layer for name, layer in model.named_modules() if is_layer(name, layer)]
+
+
+def on_device(model: Classifier, inputs: Inputs) -> Inputs:
+    """A batch on the model's device, in its precision."""
+    return {name: _moved(model, values) for name, values in inputs.items()}
 
 
 def _moved(model: Classifier, values: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from vestige.evaluation.config.base import Strict
 from vestige.evaluation.config.data import Data
-from vestige.evaluation.config.interventions import Interventions
+from vestige.evaluation.config.interventions import POSSIBLE, Interventions
 from vestige.evaluation.config.models import Models
 from vestige.evaluation.config.scoring import Scoring
 
@@ -75,17 +75,19 @@ class Config(Strict):
         wanted = self.interventions
         if wanted is None:
             return self
-        if self.kind == "diffusion":
-            raise ValueError("interventions change language models and classifiers; diffusion models are not changed")
-        known = [model.name for model in self.models.unlearned if model.path]
+        weighty = (m for m in self.models.unlearned if m.path and not (m.module or self.models.module))
+        known = [model.name for model in (weighty if wanted.changes else self.models.unlearned)]
         if unknown := [name for name in wanted.models if name not in known]:
             raise ValueError(f"interventions: no unlearned checkpoint is called {', '.join(unknown)}")
         if not (wanted.changes or wanted.probes):
             raise ValueError(
                 "interventions: say which, `relearn: {steps: 10}`, `quantise: {bits: 4}`, `ask: [paraphrase]` or all"
             )
-        if wanted.probes and self.kind not in ("language", "vision_language"):
-            raise ValueError(f"interventions: {wanted.probes[0]!r} puts questions, which a {self.kind} is not asked")
+        if unfit := [name for name in wanted.given if name not in POSSIBLE[self.kind]]:
+            raise ValueError(
+                f"interventions: {unfit[0]} is nothing for kind {self.kind}; possible are "
+                f"{', '.join(POSSIBLE[self.kind]) or 'none'}"
+            )
         if not self.models.retrained:
             raise ValueError("interventions need a retrained model: without one nobody knows what comes back by itself")
         return self
