@@ -78,7 +78,8 @@ class Config(Strict):
         weighty = (m for m in self.models.unlearned if m.path and not (m.module or self.models.module))
         known = [model.name for model in (weighty if wanted.changes else self.models.unlearned)]
         if unknown := [name for name in wanted.models if name not in known]:
-            raise ValueError(f"interventions: no unlearned checkpoint is called {', '.join(unknown)}")
+            fit = " and is a checkpoint whose weights can be changed" if wanted.changes else ""
+            raise ValueError(f"interventions: no unlearned model is called {', '.join(unknown)}{fit}")
         if not (wanted.changes or wanted.probes):
             raise ValueError(
                 "interventions: say which, `relearn: {steps: 10}`, `quantise: {bits: 4}`, `ask: [paraphrase]` or all"
