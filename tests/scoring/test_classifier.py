@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny_vision import CLASSES, TEXTS
 
 from vestige.data.examples import Example
-from vestige.scoring.classifier import Item, encode, from_module, load, score
+from vestige.scoring.classifier import Item, encode, from_module, load, regress, score
 from vestige.scoring.images import ImageError, open_image
 from vestige.scoring.language import ScoringError
 from vestige.scoring.loading import CheckpointError
@@ -167,12 +167,20 @@ def test_one_output_is_a_regression(tmp_path, texts):
     made.bert(tmp_path, num_labels=1, id2label={0: "score"})
     model = load(tmp_path, device="cpu")
     items = [encode(model, Example(e.id, e.prompt, "", e.cluster, label=i / 2)) for i, e in enumerate(texts)]
-    columns = score(model, items, batch_size=4, reduce=lambda *_: pytest.fail("there are no distributions"))
+    columns = regress(model, items, batch_size=4)
     with torch.no_grad():
         expected = np.array([model.call(model.collate([item])).item() for item in items])
     np.testing.assert_allclose(columns["prediction"], expected, atol=1e-5)
     np.testing.assert_allclose(columns["error"], expected - [0, 0.5, 1, 1.5, 2, 2.5], atol=1e-5)
     assert "token_log_prob" not in columns
+    with pytest.raises(ScoringError, match="has one output, so it gives a number and no distribution"):
+        score(model, items, batch_size=4, reduce=lambda *_: None)
+
+
+def test_several_outputs_are_no_regression(folders, images):
+    model = load(folders["vit"], device="cpu")
+    with pytest.raises(ScoringError, match="has several outputs, so it is no regression"):
+        regress(model, [encode(model, images[0])], batch_size=1)
 
 
 def test_bfloat16_weights_are_scored_in_float32(folders, images):

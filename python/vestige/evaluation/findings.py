@@ -21,6 +21,12 @@ _NOTHING_TO_SAMPLE = (
     "nothing that needs samples."
 )
 
+_WITHOUT = {
+    "classifier": _NOTHING_TO_SAMPLE,
+    "regression": " A regression gives a number and no distribution: R-gap, R-W1 and R-MIA stand in place of "
+    "accuracies, likelihoods and divergences.",
+}
+
 
 def run_findings(
     measures: Measures,
@@ -223,7 +229,7 @@ def _applicable(run: RunPlan) -> tuple[Metric, ...]:
 def _missing(measures: Measures) -> Iterator[Finding]:
     computed = {metric.name for metric in measures.metrics}
     if absent := [metric for metric in _applicable(measures.run) if metric.main and metric.name not in computed]:
-        why = _NOTHING_TO_SAMPLE if measures.run.scoring.how.sample is None else ""
+        why = _WITHOUT.get(measures.run.config.kind, "")
         yield Finding(
             "metrics_missing",
             "note",

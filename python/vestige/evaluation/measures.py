@@ -17,6 +17,7 @@ from vestige.metrics.columns import BY_NAME as COLUMNS
 from vestige.metrics.diffusion import DENOISING_DISTANCE, FADE_SCORE
 from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS
 from vestige.metrics.fade import FADE, fade_arrays, monte_carlo_error, prompt_error
+from vestige.metrics.regression import PREDICTION_DISTANCE
 from vestige.scoring.sources import Form
 from vestige.scoring.units import Checkpoint, further_split, patched_split, untrained_split, versus
 from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
@@ -253,7 +254,11 @@ def verdicts(run: RunPlan, metric: Metric) -> dict[str, Equivalence]:
 
 
 def verdict_distances(measures: Measures) -> tuple[Metric, ...]:
-    """What verdicts are made by: JS on forget answers, or FADE of image generators, then the distance in function."""
+    """What verdicts are made by, then the distance in function: JS on forget answers, FADE of image generators, the
+    distance of predictions of regressions.
+    """
+    if measures.run.config.kind == "regression":
+        return (PREDICTION_DISTANCE,)
     first = FADE_SCORE if FADE_SCORE in measures.metrics else JS
     return (first, *(m for m in measures.distances if m in (FUNCTIONAL_DISTANCE, DENOISING_DISTANCE)))
 

@@ -213,6 +213,8 @@ def _refuse_other_vocabularies(subjects: Sequence[Subject | Member], kind: str) 
         if kind == "diffusion":
             _refuse_another_size(subject, first)
             continue
+        if kind == "regression":
+            continue
         if kind == "classifier" and _classes(subject) != _classes(first):
             raise CheckpointError(
                 f"{subject.name} and {first.name} have different classes, so their probabilities cannot be compared "
@@ -250,7 +252,7 @@ def _classes(subject: Subject | Member) -> Any:
     if len(config.get("id2label") or "two") == 1:
         raise CheckpointError(
             f"{subject.name} has one output, so it gives a number and no distribution over classes; score it with "
-            "`vestige.scoring.classifier` and compare it with `vestige.metrics.regression.regression_gap`"
+            "`kind: regression`"
         )
     return [config.get(name) for name in ("id2label", "num_classes", "label_names")]
 

@@ -47,7 +47,7 @@ TOKENS = "tokens"
 
 
 _TEXT = "`scoring.further: [texts]`"
-_CLASSIFIER, _REGRESSION = "give a classifier (`kind: classifier`)", "give a regression model (`kind: classifier`)"
+_CLASSIFIER, _REGRESSION = "give a classifier (`kind: classifier`)", "give a regression model (`kind: regression`)"
 _TOP = "`scoring.top_k: 64`, for instance"
 _OTHERS = "`scoring.further: [alternatives]`, with such answers in the data"
 _ENSEMBLE = "`ensemble` of an unlearned model and `models.retrained_ensemble`, three models of each kind or more"

@@ -208,7 +208,7 @@ def score(
         batch_size: items a forward pass; texts of like length go together.
         layer: only -2, the penultimate layer's output, can be had.
         reduce: called with the row numbers of every batch, the number of rows in all, and the batch's logits
-            (n_rows_of_batch, n_classes); not called for regressions.
+            (n_rows_of_batch, n_classes); a head with one output has no such distribution and is refused.
 
     Returns:
         Columns by name. As for a language model whose answers are one token each: `offsets` (n_items + 1,) int64,
@@ -230,13 +230,34 @@ def score(
     labels = np.array([item.label for item in items])
     for batch in _batches(model, items, batch_size):
         _refuse_nan(model, batch)
+        if reduce is not None and batch.logits.shape[1] == 1:
+            raise ScoringError(
+                f"{model.name} has one output, so it gives a number and no distribution over classes; score it with "
+                "`kind: regression`"
+            )
         values = _columns(model, batch.logits, labels[batch.index])
         if batch.features is not None:
             values["hidden"] = batch.features
         for column, value in values.items():
             columns.setdefault(column, np.empty((len(items), *value.shape[1:]), value.dtype))[batch.index] = value
-        if reduce is not None and batch.logits.shape[1] > 1:
+        if reduce is not None:
             reduce(batch.index, len(items), batch.logits)
+    return columns
+
+
+def regress(
+    model: Classifier, items: Sequence[Item], *, batch_size: int, layer: int = -2, reduce: Reduce | None = None
+) -> dict[str, NDArray[Any]]:
+    """`score` of a head with one output.
+
+    Raises:
+        ScoringError: as `score`, or if the head has several outputs.
+    """
+    columns = score(model, items, batch_size=batch_size, layer=layer, reduce=reduce)
+    if "prediction" not in columns:
+        raise ScoringError(
+            f"{model.name} has several outputs, so it is no regression; score it with `kind: classifier`"
+        )
     return columns
 
 

@@ -34,7 +34,8 @@ class Kind:
             `SpanRule`, how the answer is found among them.
         score: from a model and encoded examples, with `batch_size`, `layer` and `reduce`, to columns of the store.
             `reduce` is called with the row numbers of a batch, the number of rows in all, and the batch's raw outputs.
-        compare: from matching rows of two models' raw outputs (the reference's second) to columns of distances.
+        compare: from matching rows of two models' raw outputs (the reference's second) to columns of distances; None
+            where the outputs are no distributions or noise, and are compared as they are stored.
         sample: from a model and encoded examples to its samples as columns; None where the kind has none.
         rescore: from a model, encoded examples and another model's stored samples to what it says of these.
         cross: in place of it for a kind whose two models must be asked together: from a model, a retrained one, encoded
@@ -46,7 +47,7 @@ class Kind:
     load: Callable[..., Any]
     encode: Callable[..., Any]
     score: Callable[..., Columns]
-    compare: Callable[[NDArray[Any], NDArray[Any]], Columns]
+    compare: Callable[[NDArray[Any], NDArray[Any]], Columns] | None
     sample: Callable[[Any, Sequence[Any], Sampling], Columns] | None = None
     rescore: Callable[[Any, Sequence[Any], Split, Sampling], NDArray[Any]] | None = None
     cross: Callable[[Any, Any, Sequence[Any], Split, Split, Sampling], Columns] | None = None
@@ -86,6 +87,13 @@ KINDS: dict[str, Kind] = {
         encode=classifier.encode,
         score=classifier.score,
         compare=language.divergence_columns,
+        packages=(*_OF_IMAGES, "timm"),
+    ),
+    "regression": Kind(
+        load=classifier.load,
+        encode=classifier.encode,
+        score=classifier.regress,
+        compare=None,
         packages=(*_OF_IMAGES, "timm"),
     ),
     "diffusion": Kind(

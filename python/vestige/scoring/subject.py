@@ -18,7 +18,7 @@ from vestige.scoring.pairs import pair_divergences
 from vestige.scoring.patching import patched_log_probs
 from vestige.scoring.recorded import recorded_columns
 from vestige.scoring.samples import sampled_items
-from vestige.scoring.units import COMPARED, Checkpoint, Plan, Unit, versus
+from vestige.scoring.units import Checkpoint, Plan, Unit, versus
 from vestige.scoring.untrained import untrained
 from vestige.scoring.weights import weight_columns
 from vestige.store import Split
@@ -136,7 +136,7 @@ def _scored(plan: Plan, unit: Unit, model: Any) -> dict[str, Columns]:
     """One forward pass over a shard's examples, with all that needs whole rows of it."""
     found: dict[str, Columns] = {name: {} for name in unit.outputs}
     items = [plan.encode(model, example) for example in plan.shards(unit.what)[unit.shard]]
-    reduce = _receiver(plan, unit, found) if unit.what in COMPARED else None
+    reduce = _receiver(plan, unit, found) if unit.what in plan.compared else None
     kept = {"layer": plan.layer, **plan.outputs}
     found[unit.what] = plan.how.score(model, items, batch_size=plan.batch_size, reduce=reduce, **kept)
     return found
@@ -189,7 +189,8 @@ def _compared_as_stored(plan: Plan, subject: Checkpoint, unit: Unit) -> dict[str
 def _receiver(plan: Plan, unit: Unit, found: dict[str, Columns]) -> Reduce:
     """Keeps a retrained model's logits, and fills the distances to every retrained model row by row."""
     kept = found.get(f"logits-{unit.what}")
-    references = {versus(reference, unit.what): reference for reference in plan.references}
+    references, compare = {versus(r, unit.what): r for r in plan.references}, plan.how.compare
+    assert compare is not None  # only such kinds have splits on which models are compared
     theirs = {name: _stored_logits(plan, r, unit) for name, r in references.items() if name in found}
 
     def receive(rows: NDArray[np.int64], n_rows: int, logits: NDArray[np.float32]) -> None:
@@ -197,7 +198,7 @@ def _receiver(plan: Plan, unit: Unit, found: dict[str, Columns]) -> Reduce:
             _fill(kept, {"logits": logits}, rows, n_rows)
         for name, reference in theirs.items():
             _refuse_other_width(logits, reference, references[name])
-            _fill(found[name], plan.how.compare(logits, reference[rows]), rows, n_rows)
+            _fill(found[name], compare(logits, reference[rows]), rows, n_rows)
 
     return receive
 

@@ -146,6 +146,11 @@ class Plan:
         return self.how.encode(model, example, self.rule) if self.rule else self.how.encode(model, example)
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """Splits on which whole outputs are compared with the retrained models', where such models have any."""
+        return COMPARED if self.how.compare else ()
+
+    @property
     def sampling(self) -> Sampling:
         """How answers are sampled."""
         return Sampling(self.samples, self.max_new_tokens, self.seed, self.batch_size)
@@ -275,7 +280,7 @@ class Plan:
             if split in self.only and subject.fingerprint not in self.only[split]:
                 continue
             outputs = self._own(subject, split, is_reference) if own else {}
-            if phase == 2 and split in COMPARED:
+            if phase == 2 and split in self.compared:
                 outputs |= self._versus(subject, split, self.settings[split])
             n_shards = len(self.shards(split))
             yield from (Unit(split, outputs, shard, n_shards) for shard in range(n_shards))
@@ -302,7 +307,7 @@ class Plan:
         if TOKENS not in self.wanted.get(split, {TOKENS}):
             return {}
         settings = {**self.settings[split], "model": subject.fingerprint}
-        names = [split, f"logits-{split}"] if is_reference and split in COMPARED else [split]
+        names = [split, f"logits-{split}"] if is_reference and split in self.compared else [split]
         return dict.fromkeys(names, settings)
 
     def _further(self, subject: Checkpoint, split: str) -> dict[str, Settings]:

@@ -17,8 +17,8 @@ class Config(Strict):
     Attributes:
         title: headline of the report.
         kind: what the checkpoints are: "language" (causal language models), "vision_language" (models that answer about
-            images), "classifier" (of images or texts) or "diffusion" (image generators; the data are images with
-            prompts or classes).
+            images), "classifier" (of images or texts), "regression" (likewise, heads with one output whose labels are
+            numbers) or "diffusion" (image generators; the data are images with prompts or classes).
         models: the checkpoints.
         data: the data files.
         scoring: settings of the forward passes.
@@ -30,7 +30,7 @@ class Config(Strict):
     """
 
     title: str = "Unlearning evaluation"
-    kind: Literal["language", "vision_language", "classifier", "diffusion"] = "language"
+    kind: Literal["language", "vision_language", "classifier", "regression", "diffusion"] = "language"
     models: Models
     data: Data
     scoring: Scoring = Scoring()
