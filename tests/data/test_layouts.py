@@ -125,7 +125,8 @@ def muse(tmp_path):
 
 def test_muse_questions_follow_their_examples(muse):
     splits = read_layout("muse", muse)
-    assert splits.keys() == {"forget", "retain"}
+    assert splits.keys() == {"forget", "retain", "passages"}
+    assert (splits["passages"][0].prompt, splits["passages"][0].answer) == ("It was a dark", " and stormy night")
     first = splits["forget"][0]
     assert first.prompt == "Question: Like?\nAnswer: This\n\nQuestion: Who in forget 0?\nAnswer:"
     assert first.answer == " Person 0"
@@ -141,6 +142,49 @@ def test_muse_continuations_and_texts(muse):
     }
     with pytest.raises(DataError, match="must be one of knowmem, verbmem, privleak, got 'news'"):
         read_layout("muse", muse, part="news")
+
+
+@pytest.fixture
+def rwku(tmp_path):
+    def rows(level, *more):
+        people = ("Ann Lee", "Bo Ray")
+        about = [{"query": f"Q of {name}?", "answer": name[:3], "subject": name, "level": level} for name in people]
+        return [row | other for row in about for other in more]
+
+    tables = {f"{of}_level{level}": rows(str(level), {}) for of in ("forget", "neighbor") for level in (1, 2)}
+    kinds = ("prefix injection", "affirmative suffix", "incontext learning")
+    tables["forget_level3"] = rows("3", *({"type": kind} for kind in kinds))
+    for name, table in tables.items():
+        write(tmp_path / f"{name}.json", table)
+    return tmp_path
+
+
+def test_rwku_asks_as_its_authors_do(rwku):
+    splits = read_layout("rwku", rwku)
+    assert splits["forget_fill_in_blank"][0].prompt == (
+        "Please complete the blank in the following question.\nQuestion: Q of Ann Lee?\nAnswer:"
+    )
+    brief = "Please briefly answer the following question.\n"
+    assert splits["neighbour_question_answer"][0].prompt == f"{brief}Question: Q of Ann Lee?\nAnswer:"
+    assert [example.prompt for example in splits["forget_adversarial"][:3]] == [
+        f"{brief}Question: Q of Ann Lee?\nAnswer:",
+        f"{brief}Question: Q of Ann Lee?",
+        f"{brief}Q of Ann Lee?\nAnswer:",
+    ]
+    assert [(e.answer, e.cluster) for e in splits["forget"]] == [(" Ann", "Ann Lee"), (" Bo", "Bo Ray")]
+    assert splits["retain"] == splits["neighbour_question_answer"]
+
+
+def test_rwku_of_one_person(rwku):
+    splits = read_layout("rwku", rwku, part="Bo Ray")
+    assert {name: len(split) for name, split in splits.items()} == {
+        **dict.fromkeys(("forget", "retain", "forget_fill_in_blank", "forget_question_answer"), 1),
+        **dict.fromkeys(("neighbour_fill_in_blank", "neighbour_question_answer"), 1),
+        "forget_adversarial": 3,
+    }
+    assert len({example.cluster for example in splits["forget_adversarial"]}) == 3
+    with pytest.raises(DataError, match="has no questions about 'Ann': the part must be a `subject`"):
+        read_layout("rwku", rwku, part="Ann")
 
 
 @pytest.fixture

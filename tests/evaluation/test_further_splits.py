@@ -113,7 +113,11 @@ def test_a_split_that_no_metric_can_be_had_with_is_refused_with_what_is_lacking(
     ):
         wanted(splits, ["alternatives"], ["world_facts"])
     with pytest.raises(DataError, match=r"RWKU needs `unlearned\.forget_adversarial\.text`: name a file"):
-        wanted(("forget", "retain", *PROBES[:2]), [], PROBES[:1])
+        wanted(("forget", "retain", *PROBES[:2]), [], PROBES[:2])
+    # A layout has it without being asked, so that its texts are made on request.
+    assert wanted(("forget", "retain", "passages"), []) == {}
+    assert wanted(("forget", "retain", "passages"), ["texts"]) == {"passages": {"texts"}}
+    assert wanted(("forget", "retain", "passages"), [], ["passages"]) == {"passages": {"texts"}}
 
 
 def test_names_that_no_metric_reads_are_refused_with_those_that_are_read():

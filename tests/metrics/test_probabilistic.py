@@ -108,6 +108,14 @@ def test_the_score_is_mean_plus_two_deviations(arrays):
     assert estimate(BY_NAME["SD-leak"], arrays).value == pytest.approx(np.mean([deviation_bound(r) for r in draws]))
 
 
+def test_questions_that_were_not_sampled_after_are_left_out(arrays):
+    draws = arrays["unlearned.forget.leakage"]
+    arrays["unlearned.forget.leakage"] = np.where(np.arange(len(draws))[:, None] % 3 == 0, draws, np.nan)
+    expected = [np.mean(row) + 2 * np.std(row) for row in draws[::3]]
+    assert estimate(BY_NAME["ED"], arrays).value == pytest.approx(np.mean(expected))
+    assert estimate(BY_NAME["E-leak"], arrays).value == pytest.approx(np.mean([*map(expectation_bound, draws[::3])]))
+
+
 def test_the_worst_subset_is_measured_on_draws_that_did_not_choose_it():
     """Without any difference between examples the chosen ones look worse in the draws that chose them only."""
     rng = np.random.default_rng(0)

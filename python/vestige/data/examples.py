@@ -27,6 +27,7 @@ class Example:
         perturbed_answers: wrong answers of the same form.
         options: all answers of a multiple-choice question, the right one among them.
         system: the system turn where a chat template is used.
+        rewordings: the prompt in other words, each asked for the same answer.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Example:
     perturbed_answers: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     system: str = ""
+    rewordings: tuple[str, ...] = ()
 
 
 def read_examples(path: str | Path) -> tuple[Example, ...]:
@@ -114,7 +116,7 @@ def digest(examples: tuple[Example, ...]) -> str:
 
 def _further(example: Example) -> list[dict[str, Any]]:
     """What is set of the fields that an example need not have; nothing where none is."""
-    names = ("paraphrases", "perturbed_answers", "options", "label", "system")
+    names = ("paraphrases", "perturbed_answers", "options", "label", "system", "rewordings")
     found = {name: value for name in names if (value := getattr(example, name)) not in ((), "", None)}
     if example.image:
         content = example.image if isinstance(example.image, bytes) else Path(example.image).read_bytes()
@@ -153,6 +155,7 @@ def _example(row: Row, stem: str) -> Example:
         perturbed_answers=row.texts("perturbed_answers"),
         options=row.texts("options"),
         system=row.text("system"),
+        rewordings=row.texts("rewordings"),
     )
     _refuse_incomplete(row, example)
     return example

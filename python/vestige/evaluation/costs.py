@@ -16,9 +16,11 @@ import numpy as np
 
 from vestige.evaluation.sizes import FLOAT_BYTES, Lengths, Shape, lengths
 from vestige.evaluation.tasks import EvaluationError, Task
+from vestige.metrics.extraction import N_GRAM
+from vestige.scoring.option_orders import option_orders
 from vestige.scoring.recorded import recorded_file
 from vestige.scoring.subject import kept_bytes, weight_bytes
-from vestige.scoring.units import Plan, Unit, further_split, patched_split, untrained_split
+from vestige.scoring.units import PREFIXES, SAMPLED, Plan, Unit, further_split, patched_split, untrained_split
 
 TOKEN_BYTES = 40
 """Columns of one number a scored token, together."""
@@ -110,10 +112,12 @@ def _of_unit(plan: Plan, unit: Unit, task: Task) -> Cost:
         return Cost(disk=disk + RECORD_BYTES, seconds=disk / READ_BYTES)
     if unit.what in ("samples", "cross"):
         return _of_sampling(plan, unit, shape)
+    if unit.what == SAMPLED:
+        return Cost(disk=len(plan.examples["forget"]) * plan.samples * 8 + RECORD_BYTES)
+    if unit.what == PREFIXES:
+        return _of_prefixes(plan, shape, _lengths(plan, task, "forget", unit))
     split = next(s for s in plan.examples if unit.what in (s, further_split(s), patched_split(s), untrained_split(s)))
-    where = slice(*(n * len(plan.shards(split)[0]) for n in (unit.shard, unit.shard + 1)))
-    whole = lengths(_with_tokenizer(plan, task), plan.examples[split])
-    known = Lengths(whole.tokens[where], whole.scored[where])
+    known = _lengths(plan, task, split, unit)
     if unit.what in (split, untrained_split(split)):
         return _of_split(plan, unit, shape, known)
     return (_of_patching if unit.what == patched_split(split) else _of_further)(task, split, shape, known)
@@ -125,6 +129,22 @@ def _of_recorded(task: Task, missing: Sequence[Unit]) -> Cost:
     found = [path for split in splits if (path := recorded_file(task.checkpoint.folder, split))]
     n_bytes = sum(path.stat().st_size for path in found)
     return Cost(disk=2 * n_bytes + len(missing) * RECORD_BYTES, seconds=n_bytes / READ_BYTES, memory=4 * n_bytes)
+
+
+def _lengths(plan: Plan, task: Task, split: str, unit: Unit) -> Lengths:
+    """Of the examples of one shard."""
+    where = slice(*(n * len(plan.shards(split)[0]) for n in (unit.shard, unit.shard + 1)))
+    whole = lengths(_with_tokenizer(plan, task), plan.examples[split])
+    return Lengths(whole.tokens[where], whole.scored[where])
+
+
+def _of_prefixes(plan: Plan, shape: Shape, known: Lengths) -> Cost:
+    """Every prefix of every long answer is read once and written on token by token."""
+    n_prefixes = np.maximum(known.scored - N_GRAM, 0)
+    drawn = int(n_prefixes.sum()) * plan.max_new_tokens
+    passes = ceil(int(n_prefixes.sum()) / plan.batch_size) * plan.max_new_tokens
+    seconds = _seconds(shape, int((n_prefixes * known.tokens).sum()) + drawn, passes)
+    return Cost(passes, drawn * 4 + int(n_prefixes.sum()) * 8 + RECORD_BYTES, seconds)
 
 
 def _of_split(plan: Plan, unit: Unit, shape: Shape, known: Lengths) -> Cost:
@@ -149,6 +169,9 @@ def _of_further(task: Task, split: str, shape: Shape, known: Lengths) -> Cost:
     asked = plan.further_of(split, task.checkpoint.form)
     first = plan.examples[split][0]
     n_others = len(first.perturbed_answers) + len(first.options) + 1 if "alternatives" in asked else 0
+    n_others += len(option_orders(len(first.options), plan.seed)) if "orders" in asked else 0
+    n_others += len(first.paraphrases) if "rephrased" in asked else 0
+    n_others += len(first.rewordings) if "probes" in asked else 0
     drawn = plan.max_new_tokens if "texts" in asked else 0
     backward = n_examples if "gradients" in asked else 0
     lenses = 2 if "lens" in asked else 0

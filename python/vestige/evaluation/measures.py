@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS
 from vestige.metrics.fade import FADE, fade_arrays, monte_carlo_error, prompt_error
 from vestige.metrics.regression import PREDICTION_DISTANCE
 from vestige.scoring.sources import Form
-from vestige.scoring.units import Checkpoint, further_split, patched_split, untrained_split, versus
+from vestige.scoring.units import Checkpoint, further_split, patched_split, sampled_split, untrained_split, versus
 from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
 from vestige.stats.estimate import Estimate
 from vestige.store import Split
@@ -182,7 +183,7 @@ class Reader:
         return np.array([e.answer.strip() for e in examples]) if column == "answer" else None
 
     def _column(self, subject: Subject, split: str, column: str) -> NDArray[Any] | None:
-        for name in (split, further_split(split), patched_split(split)):
+        for name in (split, further_split(split), patched_split(split), sampled_split(split)):
             opened = self._open(subject.checkpoint, name)
             if opened is not None and (found := opened.get(column)) is not None:
                 return found
@@ -231,7 +232,8 @@ def unit_values(measures: Measures) -> Iterator[tuple[str, str, NDArray[Any], ND
                 found = values(reader.arrays(metric, subject, judge))
                 for name in found.clusters:
                     array = found.arrays[name]
-                    yield subject.name, f"{metric.name}.{name}", array.reshape(len(array), -1), found.clusters[name]
+                    rows = array.reshape(len(array), prod(array.shape[1:]))  # there may be none
+                    yield subject.name, f"{metric.name}.{name}", rows, found.clusters[name]
 
 
 def verdicts(run: RunPlan, metric: Metric) -> dict[str, Equivalence]:

@@ -12,8 +12,8 @@ Passes = Mapping[str, frozenset[str]]
 def wanted(splits: Iterable[str], asked: Iterable[str], named: Iterable[str] = ()) -> Passes:
     """Further split to what is made of it: "tokens", and names of `scoring.further`.
 
-    A metric counts if the run can have all that it reads of its data: generated texts of the retain split, for
-    instance, must be asked for, while those of a further split are asked for by naming it.
+    A metric counts if the run can have all that it reads of its data. Generated texts, for instance, must be asked for;
+    those of a split that the configuration names are asked for by naming it.
 
     Args:
         splits: all splits that the data have.
@@ -29,12 +29,13 @@ def wanted(splits: Iterable[str], asked: Iterable[str], named: Iterable[str] = (
     there, made = frozenset(splits), frozenset({*asked, TOKENS})
     found: dict[str, frozenset[str]] = {}
     for metric in METRICS:
-        if not any(_lacking(metric, there, made)):
+        if not any(_lacking(metric, there, made, frozenset(named))):
             for split, passes in _read(metric, there):
                 found[split] = found.get(split, frozenset()) | passes
     for split in named:
         if split not in found:
-            raise DataError(f"data.further: no metric can be had with {split} in this run: {_why(split, there, made)}")
+            why = _why(split, there, made, frozenset(named))
+            raise DataError(f"data.further: no metric can be had with {split} in this run: {why}")
     return found
 
 
@@ -45,16 +46,16 @@ def _read(metric: Metric, there: frozenset[str]) -> Iterator[tuple[str, frozense
             yield split, BY_NAME[column].passes
 
 
-def _lacking(metric: Metric, there: frozenset[str], made: frozenset[str]) -> Iterator[str]:
+def _lacking(metric: Metric, there: frozenset[str], made: frozenset[str], named: frozenset[str]) -> Iterator[str]:
     """The metric's needs that this run cannot meet."""
     for need in metric.needs:
         model, split, column = need.split(".")
         passes = BY_NAME[column].passes
-        can_be_made = bool(passes) and (split not in SPLITS or passes <= made)
+        can_be_made = bool(passes) and (split in named or passes <= made)
         if split not in there or not (model == "data" or can_be_made):
             yield need
 
 
-def _why(split: str, there: frozenset[str], made: frozenset[str]) -> str:
+def _why(split: str, there: frozenset[str], made: frozenset[str], named: frozenset[str]) -> str:
     readers = [metric for metric in METRICS if any(need.split(".")[1] == split for need in metric.needs)]
-    return "; ".join(f"{m.name} needs {', '.join(map(origin, _lacking(m, there, made)))}" for m in readers)
+    return "; ".join(f"{m.name} needs {', '.join(map(origin, _lacking(m, there, made, named)))}" for m in readers)

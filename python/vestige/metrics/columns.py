@@ -56,7 +56,9 @@ _PATCHED = "`scoring.further: [patched]`"
 _CONCEPTS = "name where concepts are in the weights, `data.concepts: FILE`"
 _UNTRAINED = "`scoring.further: [untrained]`, of a classifier"
 _LENS = "`scoring.further: [lens]`"
-_SECOND = "score the answers by the prompts with options or rewordings"
+_ORDERS = "`scoring.further: [orders]`, with `options` in the holdout"
+_REPHRASED = "`scoring.further: [rephrased]`, with `paraphrases` in the holdout"
+_PROBES = "`scoring.further: [probes]`, with `rewordings` of the forget questions"
 
 COLUMNS: tuple[Column, ...] = (
     Column("offsets", "(n_examples + 1,)", "where each example's scored tokens begin, and the end of the last"),
@@ -100,7 +102,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("step_kl_reverse", "(n_tokens,)", "KL(p_r, p_u) along r's samples, nats", "`scoring.further: [steps]`"),
     Column("text", "(n_bytes,)", "generated answers, UTF-8, one after another", _TEXT),
     Column("text_offsets", "(n_examples + 1,)", "where each answer's bytes begin, and the end of the last", _TEXT),
-    Column("leakage", "(n_examples, n_draws)", "how much each sampled answer gives away, 0 to 1", "sample, and judge"),
+    Column(
+        "leakage",
+        "(n_examples, n_draws)",
+        "ROUGE-L recall of the answer in each sample, 0 to 1; NaN where none was drawn",
+        "`scoring.further: [leakage]`",
+    ),
     Column(
         "class_log_prob",
         "(n_examples, n_classes)",
@@ -127,10 +134,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("wrong_log_prob", "(n_examples, n_wrong)", "likewise of each wrong answer", _OTHERS),
     Column("option_log_prob", "(n_examples, n_options)", "log-probability of each option, nats", _OTHERS),
     Column(
-        "order_log_prob", "(n_examples, n_orders)", "of the question by order of its options, published first", _SECOND
+        "order_log_prob",
+        "(n_examples, n_orders)",
+        "of the list of options by their order, published first, nats",
+        _ORDERS,
     ),
-    Column("rephrased_log_prob", "(n_examples,)", "mean log-probability a token of the text reworded, nats", _SECOND),
-    Column("probe_correct", "(n_examples, n_probes)", "whether each rewording of the question is answered", _SECOND),
+    Column(
+        "rephrased_log_prob", "(n_examples,)", "mean log-probability a token of the answer reworded, nats", _REPHRASED
+    ),
+    Column("probe_correct", "(n_examples, n_probes)", "whether each rewording of the question is answered", _PROBES),
     Column(
         "probability",
         "(n_examples,)",
@@ -184,6 +196,8 @@ def origin(need: str) -> str:
         return f"`{need}`: {known.source if known else 'not a column of ours'}, or hand it in to `estimate`"
     if column == "relative_update":
         return f"`{need}`: give LoRA adapters of the same modules on one base"
+    if split == "prefixes":
+        return f"`{need}`: ask for it in the configuration, `scoring.further: [prefixes]`"
     if model in ("retrained", "versus"):
         return f"`{need}`: give a retrained model"
     where = "forget" if split == "samples" else split

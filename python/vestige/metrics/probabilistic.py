@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, log, sqrt
+from math import ceil, log, nan, sqrt
 from typing import Literal
 
 import numpy as np
@@ -232,13 +232,14 @@ def _draws(leakage: ArrayLike) -> Floats:
 def _by_question(measure: Callable[[Floats], float]) -> Callable[[Arrays], Values]:
     def values(arrays: Arrays) -> Values:
         draws = np.asarray(arrays["unlearned.forget.leakage"], np.float64)
-        return by_example(np.array([measure(row) for row in draws], np.float64), arrays)
+        found = [nan if np.isnan(row).any() else measure(row) for row in draws]
+        return by_example(np.array(found, np.float64), arrays)
 
     return values
 
 
-def _score_values(arrays: Arrays) -> Values:
-    return by_example(expected_deviation_score(arrays["unlearned.forget.leakage"]), arrays)
+def _score(draws: Floats) -> float:
+    return float(expected_deviation_score(draws[None])[0])
 
 
 def _probabilistic(
@@ -257,7 +258,9 @@ def _probabilistic(
         values=values,
         summary=mean_of,
         source="arXiv 2410.03523",
-        pitfalls="Depends on the number of draws: compare at one number only. A retrained model leaks too.",
+        pitfalls="Depends on the number of draws: compare at one number only, and take 100 or more "
+        "(`scoring.samples`), for with few the bounds say nothing. A retrained model leaks too. Over the questions "
+        "that were sampled after (`scoring.prompts`).",
     )
 
 
@@ -266,7 +269,7 @@ SCORE = _probabilistic(
     "expectation-deviation score",
     "How much do sampled answers give away, on average and by chance?",
     "mean over forget questions of mean + 2 SD of the leakage of sampled answers",
-    _score_values,
+    _by_question(_score),
     2.0,
 )
 EXPECTED = _probabilistic(

@@ -72,6 +72,14 @@ def generate(
     return samples
 
 
+def greedy(
+    model: TokenModel, items: Sequence[TokenItem], *, max_new_tokens: int, batch_size: int
+) -> list[tuple[int, ...]]:
+    """The likeliest token at each step after each prompt, up to and including end of sequence; see `generate`."""
+    how = {"n_samples": 1, "seed": 0, "temperature": 0, "batch_size": batch_size}
+    return generate(model, items, max_new_tokens=max_new_tokens, **how)
+
+
 def _alike(items: Sequence[TokenItem], n_samples: int, batch_size: int) -> Iterator[list[int]]:
     """Rows (prompt * n_samples + sample) that are drawn together: prompts of one length, as many samples of each."""
     n_prompts, per_prompt = max(1, batch_size // n_samples), min(n_samples, batch_size)

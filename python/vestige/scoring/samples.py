@@ -81,6 +81,12 @@ def sampled_items(items: Sequence[Any], samples: Split, sampling: Sampling) -> l
     return _continued(items, tokens, sampling)
 
 
+def sampled_texts(tokenizer: Any, samples: Split) -> list[str]:
+    """Every stored sample as text, without special tokens and without spaces at the ends."""
+    ids = np.split(samples["token_id"], samples["offsets"][1:-1])
+    return [tokenizer.decode(tokens.tolist(), skip_special_tokens=True).strip() for tokens in ids]
+
+
 def _continued(items: Sequence[Any], samples: Iterable[Tokens], sampling: Sampling) -> list[Any]:
     prompts = [item for item in items for _ in range(sampling.n_samples)]
     return [

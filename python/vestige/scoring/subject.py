@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vestige.metrics.extraction import N_GRAM
+from vestige.metrics.text import rouge
 from vestige.scoring.concepts import output_embeddings, value_vectors
 from vestige.scoring.further import FURTHER, Asked, other_answers
+from vestige.scoring.generation import greedy
 from vestige.scoring.language import Reduce, ScoringError
 from vestige.scoring.opening import facts_of, open_subject
 from vestige.scoring.pairs import pair_divergences
 from vestige.scoring.patching import patched_log_probs
 from vestige.scoring.recorded import recorded_columns
-from vestige.scoring.samples import sampled_items
-from vestige.scoring.units import Checkpoint, Plan, Unit, versus
+from vestige.scoring.samples import sampled_items, sampled_texts
+from vestige.scoring.units import PREFIXES, SAMPLED, Checkpoint, Plan, Unit, versus
 from vestige.scoring.untrained import untrained
 from vestige.scoring.weights import weight_columns
 from vestige.store import Split
@@ -113,6 +117,10 @@ def _columns(plan: Plan, subject: Checkpoint, unit: Unit, model: Callable[[], An
         return {versus(r, "samples"): _cross_scores(plan, subject, model(), r) for r in plan.references}
     if unit.what == "parameters":
         return {versus(r, "parameters"): weight_columns(subject.folder, r.folder) for r in plan.references}
+    if unit.what == SAMPLED:
+        return {SAMPLED: _leaked(plan, subject, model())}
+    if unit.what == PREFIXES:
+        return {PREFIXES: _continued(plan, unit, model())}
     if unit.what.startswith("further-"):
         return {unit.what: _further(plan, subject, unit, model())}
     if unit.what in ("concepts", "words"):
@@ -147,7 +155,7 @@ def _further(plan: Plan, subject: Checkpoint, unit: Unit, model: Any) -> Columns
     split = unit.what.removeprefix("further-")
     examples = plan.shards(split)[unit.shard]
     others = other_answers(plan.examples[split])
-    asked = Asked(model, examples, plan.encode, plan.how.score, plan.batch_size, plan.max_new_tokens, others)
+    asked = Asked(model, examples, plan.encode, plan.how.score, plan.batch_size, plan.max_new_tokens, others, plan.seed)
     made = [FURTHER[name](asked) for name in plan.further_of(split, subject.form)]
     return {name: values for columns in made for name, values in columns.items()}
 
@@ -235,6 +243,26 @@ def _prompts(plan: Plan, model: Any) -> list[Any]:
 
 def _samples(plan: Plan, model: Any) -> Columns:
     return plan.how.sample(model, _prompts(plan, model), plan.sampling) if plan.how.sample else {}
+
+
+def _leaked(plan: Plan, subject: Checkpoint, model: Any) -> Columns:
+    """How much of the right answer each stored sample says, without a forward pass."""
+    said = sampled_texts(model.tokenizer, plan.store.read(subject.key, "samples"))
+    right = [plan.examples["forget"][i].answer.strip() for i in plan.sampled for _ in range(plan.samples)]
+    leakage = np.full((len(plan.examples["forget"]), plan.samples), np.nan)
+    leakage[list(plan.sampled)] = rouge(said, right).reshape(-1, plan.samples)
+    return {"leakage": leakage}
+
+
+def _continued(plan: Plan, unit: Unit, model: Any) -> Columns:
+    """What the model writes on after every prefix of a shard's answers."""
+    items = [plan.encode(model, example) for example in plan.shards("forget")[unit.shard]]
+    begun = [
+        replace(item, start=item.start + t) for item in items for t in range(1, len(item.ids) - item.start - N_GRAM + 1)
+    ]
+    written = greedy(model, begun, max_new_tokens=plan.max_new_tokens, batch_size=plan.batch_size) if begun else []
+    ends = np.cumsum([0, *map(len, written)]).astype(np.int64)
+    return {"offsets": ends, "token_id": np.array([i for tokens in written for i in tokens], np.int32)}
 
 
 def _cross_scores(plan: Plan, subject: Checkpoint, model: Any, reference: Checkpoint) -> Columns:

@@ -22,7 +22,8 @@ import numpy as np
 from vestige.data.concepts import Concept
 from vestige.data.examples import Example, digest
 from vestige.metrics.columns import TOKENS
-from vestige.scoring.further import FURTHER, OF_FUNCTIONS, other_answers
+from vestige.metrics.extraction import N_GRAM
+from vestige.scoring.further import FURTHER, OF_FUNCTIONS, can_be_made
 from vestige.scoring.kinds import KINDS, Kind
 from vestige.scoring.lens import N_LAYERS
 from vestige.scoring.outputs import Outputs
@@ -38,6 +39,15 @@ COMPARED = ("forget", "distance")
 
 COUNTED = ("forget", "retain", "holdout")
 """Splits that are scored of models that only count as one of many."""
+
+PREFIXES = "prefixes"
+"""Split of greedy continuations of every prefix of the forget answers, and its name in `scoring.further`."""
+
+LEAKAGE = "leakage"
+"""Name in `scoring.further` of what sampled answers give away."""
+
+SAMPLED = "sampled-forget"
+"""What is worked out of the samples, one row a forget example, NaN where it was not sampled after."""
 
 Settings = Mapping[str, Any]
 
@@ -197,9 +207,9 @@ class Plan:
         """The further columns that a split of such a subject has: other answers only of examples with as many each."""
         if self.how.rescore is None:
             return ()
-        others, possible = other_answers(self.examples[split]), FURTHER if form == "checkpoint" else OF_FUNCTIONS
+        possible = FURTHER if form == "checkpoint" else OF_FUNCTIONS
         names = sorted(self.wanted[split]) if split in self.wanted else self.further
-        return tuple(name for name in names if name in possible and (name != "alternatives" or others))
+        return tuple(name for name in names if name in possible and can_be_made(name, split, self.examples[split]))
 
     @property
     def patched(self) -> str:
@@ -292,9 +302,15 @@ class Plan:
             if split == "forget" and subject == self.original and phase == 2:
                 bare = self._untrained(subject, split)
                 yield from (Unit(untrained_split(split), bare, shard, n_shards) for shard in range(n_shards))
+        if PREFIXES in self.further and self.how.rescore is not None:
+            yield from self._prefixes(subject, own)
         if self.how.sample is not None:
             settings = self.settings["samples"]
-            yield Unit("samples", {"samples": {**settings, "model": subject.fingerprint}} if own else {})
+            drawn = {**settings, "model": subject.fingerprint}
+            yield Unit("samples", {"samples": drawn} if own else {})
+            if LEAKAGE in self.further and self.how.rescore is not None:
+                leaked = {**drawn, "leakage": "ROUGE-L recall"}
+                yield Unit(SAMPLED, {SAMPLED: leaked} if own else {})
             if self.how.rescore or self.how.cross:
                 stepped = {**settings, "steps": True} if self.stepped else settings
                 yield Unit("cross", self._versus(subject, "samples", stepped) if phase == 2 else {})
@@ -309,6 +325,12 @@ class Plan:
         settings = {**self.settings[split], "model": subject.fingerprint}
         names = [split, f"logits-{split}"] if is_reference and split in self.compared else [split]
         return dict.fromkeys(names, settings)
+
+    def _prefixes(self, subject: Checkpoint, own: bool) -> Iterator[Unit]:
+        made = {"max_new_tokens": self.max_new_tokens, "beyond": N_GRAM, "model": subject.fingerprint}
+        outputs = {PREFIXES: {**self.settings["forget"], **made}} if own else {}
+        n_shards = len(self.shards("forget"))
+        yield from (Unit(PREFIXES, outputs, shard, n_shards) for shard in range(n_shards))
 
     def _further(self, subject: Checkpoint, split: str) -> dict[str, Settings]:
         names = self.further_of(split, subject.form)
@@ -349,6 +371,11 @@ def patched_split(split: str) -> str:
 def untrained_split(split: str) -> str:
     """Name in the store of what the original says of a split with random weights."""
     return f"untrained-{split}"
+
+
+def sampled_split(split: str) -> str:
+    """Name in the store of what is worked out of the samples of a split."""
+    return f"sampled-{split}"
 
 
 def versus(reference: Checkpoint, what: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vestige.data.examples import DataError, Example, from_rows, read_splits
-from vestige.data.layouts import mllmu_bench, mufac, muse, tofu, unlearn_canvas, unlok_vqa, wmdp
+from vestige.data.layouts import mllmu_bench, mufac, muse, rwku, tofu, unlearn_canvas, unlok_vqa, wmdp
 from vestige.data.rows import Row
 
 Splits = Mapping[str, list[Row]]
@@ -29,6 +29,7 @@ class Layout:
 LAYOUTS: dict[str, Layout] = {
     "tofu": Layout(tofu.read, "forget10", "Question: {question}\nAnswer:"),
     "muse": Layout(muse.read, "knowmem", "Question: {question}\nAnswer:"),
+    "rwku": Layout(rwku.read),
     "wmdp": Layout(wmdp.read, "bio"),
     "mllmu-bench": Layout(mllmu_bench.read, "5"),
     "unlok-vqa": Layout(unlok_vqa.read, "", "Answer the question in one word\n Question: {question} Answer:"),

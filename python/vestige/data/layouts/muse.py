@@ -18,7 +18,8 @@ def read(folder: Path, part: str, prompt: str) -> dict[str, list[Row]]:
         prompt: wording of a question.
 
     Returns:
-        `forget` and `retain`; with `privleak` also `holdout`. Questions follow the few examples of the `_icl` files,
+        `forget` and `retain`; with `knowmem` also `passages`, the beginnings and continuations of `verbmem`, where the
+        corpus has them; with `privleak` also `holdout`. Questions follow the few examples of the `_icl` files,
         each with its answer. A text of `privleak` is its first word as prompt and the rest as answer, so that all but
         the first word is scored.
 
@@ -30,8 +31,9 @@ def read(folder: Path, part: str, prompt: str) -> dict[str, list[Row]]:
         names = ("forget", "retain", "holdout")
         return {name: [whole_text(row) for row in named_rows(folder / part, name)] for name in names}
     splits = {name: _questions(folder / "knowmem", f"{name}_qa", prompt) for name in ("forget", "retain")}
-    if part == "verbmem":
-        splits["forget"] = [_continuation(row) for row in named_rows(folder / part, "forget")]
+    if part == "verbmem" or has_table(folder / "verbmem", "forget"):
+        begun = [_continuation(row) for row in named_rows(folder / "verbmem", "forget")]
+        splits["forget" if part == "verbmem" else "passages"] = begun
     return splits
 
 

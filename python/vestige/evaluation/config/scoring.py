@@ -7,7 +7,20 @@ from pydantic import Field, model_validator
 from vestige.evaluation.config.base import Strict
 from vestige.scoring.spans import Policy, SpanRule
 
-Further = Literal["alternatives", "texts", "gradients", "steps", "lens", "patched", "untrained"]
+Further = Literal[
+    "alternatives",
+    "texts",
+    "gradients",
+    "steps",
+    "lens",
+    "patched",
+    "untrained",
+    "prefixes",
+    "leakage",
+    "probes",
+    "orders",
+    "rephrased",
+]
 
 
 class Scoring(Strict):
@@ -30,7 +43,10 @@ class Scoring(Strict):
             divergences from the retrained models at each step of both models' samples), "lens" (candidates that are
             read off up to ten layers: lens@20, change@20), "patched" (the original once a layer with each model's
             states in it, of `data.further: {entities: FILE}` for UDS, else of the forget answers for UDS-answer),
-            "untrained" (of a classifier: forget examples under one with random weights, for ZRF).
+            "untrained" (of a classifier: forget examples under one with random weights, for ZRF),
+            "prefixes" (greedy continuations of every prefix of the forget answers: EL), "leakage" (ROUGE-L recall of
+            the right answer in each sample), "probes" (rewordings of the forget questions: KR), "orders" and
+            "rephrased" (the holdout's options in other orders, its answers in other words: has it been seen?).
         top_k: likeliest tokens of each step that are kept, with the mass of all others; 0 for none.
         full: precision in which the whole distribution of each step is kept, "float32", "float16" or "bfloat16".
     """
