@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from vestige.demo.checkpoints import finished, record_of
-from vestige.demo.methods import METHODS
+from vestige.demo.methods import METHODS, Method
 from vestige.demo.settings import FULL, MICRO, QUICK, Settings
 from vestige.demo.tasks import GateError, Shop, Task, checkpoint_name, plan, strengths_of
 from vestige.scoring.workers import worker_pool
@@ -123,16 +123,7 @@ def _config(shop: Shop) -> dict[str, Any]:
         "models": {
             "original": "checkpoints/original",
             "retrained": retrained,
-            "unlearned": [
-                {
-                    "name": f"{method.name}@{strength:g}",
-                    "path": f"checkpoints/{checkpoint_name(method, strength)}",
-                    "method": method.name,
-                    "strength": f"{strength:g}",
-                }
-                for method in chosen
-                for strength in strengths_of(method, shop.settings)
-            ],
+            "unlearned": [entry for method in chosen for entry in _unlearned(shop, method)],
             "controls": [
                 {"name": "retrained-held-back", "path": held_back, "expected": "not different"},
                 {"name": "original", "path": "checkpoints/original", "expected": "different"},
@@ -150,6 +141,16 @@ def _interventions(shop: Shop) -> dict[str, Any]:
     """Few steps: the retrained model learns what it is taught and nothing else, so what returns beside it was there."""
     relearn = {"steps": 6, "lr": shop.settings.unlearn.lr, "batch_size": 32}
     return {"models": list(shop.settings.revisited), "relearn": relearn, "quantise": {"bits": 4}}
+
+
+def _unlearned(shop: Shop, method: Method) -> Iterator[dict[str, Any]]:
+    """A method's checkpoints; one run makes them all, so that a stronger one took as long as those before it too."""
+    seconds = 0.0
+    for strength in strengths_of(method, shop.settings):
+        folder = f"checkpoints/{checkpoint_name(method, strength)}"
+        seconds += record_of(shop.out / folder)["cpu_seconds"]
+        about = {"method": method.name, "strength": f"{strength:g}", "spent": {"seconds": round(seconds, 2)}}
+        yield {"name": f"{method.name}@{strength:g}", "path": folder, **about}
 
 
 def _facts(shop: Shop) -> dict[str, Any]:

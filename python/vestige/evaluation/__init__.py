@@ -19,6 +19,7 @@ from vestige.evaluation.measures import Measures, fade_details, measure, verdict
 from vestige.evaluation.plan import RunPlan
 from vestige.evaluation.returns import returns
 from vestige.evaluation.scores import estimate_costs, prepare, score, silent, work
+from vestige.evaluation.spending import spending
 from vestige.evaluation.tables import write_tables
 from vestige.evaluation.tasks import EvaluationError, Progress, Task
 from vestige.meta.reliability import reliability
@@ -127,6 +128,7 @@ def _report(measures: Measures, judged: Reliability | None, seconds: Mapping[str
         findings=run_findings(measures, metric_cards, by_distance, details, blind),
         further=further_cards(measures),
         returns=returns(measures, first),
+        spending=spending(measures, first),
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from vestige.evaluation.sizes import FLOAT_BYTES, Lengths, Shape, lengths
 from vestige.evaluation.tasks import EvaluationError, Task
 from vestige.metrics.extraction import N_GRAM
+from vestige.report.numbers import size
 from vestige.scoring.option_orders import option_orders
 from vestige.scoring.recorded import recorded_file
 from vestige.scoring.subject import kept_bytes, weight_bytes
@@ -83,22 +84,9 @@ def refuse_full_disk(costs: Iterable[Cost], folder: Path) -> None:
     needed, free = sum(cost.disk for cost in costs), shutil.disk_usage(_nearest(folder)).free
     if needed > free:
         raise EvaluationError(
-            f"the scores will take about {in_words(needed)}, and the disk of {folder} has {in_words(free)} free; make "
+            f"the scores will take about {size(needed)}, and the disk of {folder} has {size(free)} free; make "
             "room, choose another folder, or take fewer models or examples"
         )
-
-
-def in_words(n_bytes: float) -> str:
-    """A size as people read it.
-
-    >>> in_words(1_500_000)
-    '1.5 MB'
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} TB"
 
 
 def _of_unit(plan: Plan, unit: Unit, task: Task) -> Cost:

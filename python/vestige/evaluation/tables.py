@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vestige.evaluation.config import Spent
 from vestige.evaluation.measures import Measures, unit_values
 
 Columns = Mapping[str, Sequence[Any]]
@@ -26,9 +27,15 @@ def write_tables(measures: Measures, folder: Path) -> None:
 
 
 def _wide(measures: Measures) -> Iterator[dict[str, Any]]:
+    spent = {m.name: m.spent.model_dump() for m in measures.run.config.models.unlearned}
+    known = [name for name in Spent.model_fields if any(costs[name] is not None for costs in spent.values())]
     for s in measures.run.subjects:
         about = {"model": s.name, "role": s.role, "method": s.method, "strength": s.strength}
-        yield about | {name: estimate.value for name, estimate in measures.scores[s.name].items()}
+        yield (
+            about
+            | {name: spent.get(s.name, {}).get(name) for name in known}
+            | {name: estimate.value for name, estimate in measures.scores[s.name].items()}
+        )
 
 
 def _long(measures: Measures) -> Iterator[dict[str, Any]]:

@@ -7,8 +7,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from vestige.evaluation.costs import Cost, in_words
+from vestige.evaluation.costs import Cost
 from vestige.evaluation.scores import Costs
+from vestige.report.numbers import size
 
 PLAIN_WIDTH = 100
 
@@ -45,13 +46,13 @@ def sbatch_lines(costs: Costs, folder: Path) -> list[str]:
 
 
 def _numbers(cost: Cost) -> tuple[str, str, str, str]:
-    return f"{cost.passes:,}", in_words(cost.disk), in_words(cost.memory), _time(cost.seconds)
+    return f"{cost.passes:,}", size(cost.disk), size(cost.memory), _time(cost.seconds)
 
 
 def _time(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
     return f"{max(seconds, 1):.0f} s"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vestige.report import charts, contents, numbers, spans, summary, view
 from vestige.report.asked import asked_sections
+from vestige.report.costs import cost_plot, cost_sections
 from vestige.report.files import write_whole
 from vestige.report.further import further_sections
 from vestige.report.model import Report
@@ -84,7 +85,7 @@ def _content(report: Report) -> dict[str, Any]:
 
 def _tables(report: Report) -> tuple[Section, ...]:
     """What is a table and a sentence, by the names at which the template places them."""
-    return (*sections(report.reliability), *returns_sections(report), *asked_sections(report))
+    return (*sections(report.reliability), *returns_sections(report), *cost_sections(report), *asked_sections(report))
 
 
 def _page_parts() -> dict[str, Any]:
@@ -122,6 +123,7 @@ def _leaderboard(report: Report) -> dict[str, Any]:
         "glyph": view.GLYPH,
         "orientation": view.ORIENTATION,
         "ratio_plot": charts.ratio_plot(report, RATIO_WIDTH),
+        "cost_plot": cost_plot(report, RATIO_WIDTH),
         "detailed": [row for row in report.rows if row.details],
         "detail_names": list(dict.fromkeys(name for row in report.rows for name in row.details)),
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from vestige.meta.results import Agreement, Quality, Reliability, Tracking
 from vestige.report import contents, summary
 from vestige.report.asked import asked_sections
+from vestige.report.costs import cost_sections
 from vestige.report.files import write_whole
 from vestige.report.model import Report, Row
 from vestige.report.numbers import DASH, number, p_value, percent, with_interval
@@ -34,7 +35,7 @@ def to_markdown(report: Report) -> str:
     if report.reliability:
         parts += _judged(report.reliability)
     parts += _ranking(report)
-    parts += _tables(returns_sections(report))
+    parts += _tables((*returns_sections(report), *cost_sections(report)))
     if report.reliability:
         parts += _rest(report.reliability)
     return "\n\n".join(part for part in parts if part) + "\n"

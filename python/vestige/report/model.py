@@ -131,6 +131,30 @@ class Return:
 
 
 @dataclass(frozen=True)
+class Spending:
+    """What a model took to make, beside what came of it.
+
+    Attributes:
+        model: the model.
+        distance: to the retrained models over the distance between them; NaN without retrained seeds.
+        kept: retain accuracy; NaN where there is none.
+        seconds: wall time of the method; NaN where it is not known.
+        memory: largest memory in use, bytes; likewise.
+        storage: what must be kept for it, bytes; likewise.
+        unbeaten: whether no other model is at least as good in all of these and better in one. Columns that no model
+            has are left out; a model that lacks a value of the others cannot be unbeaten.
+    """
+
+    model: str
+    distance: float
+    kept: float
+    seconds: float
+    memory: float
+    storage: float
+    unbeaten: bool
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that one run or one table has to say.
 
@@ -148,6 +172,7 @@ class Report:
         returns: what interventions brought back; empty where there were none.
         comparisons: pairs of models on a metric, where they were asked for.
         interventions: what metrics do when models are changed on purpose, where that was asked for.
+        spending: what models took to make, where that is known.
     """
 
     title: str
@@ -163,3 +188,4 @@ class Report:
     returns: tuple[Return, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     interventions: tuple[InterventionQuality, ...] = ()
+    spending: tuple[Spending, ...] = ()

@@ -126,3 +126,18 @@ def _scope_parts(estimate: Estimate) -> list[str]:
     if estimate.n_undefined:
         parts.append(f"{estimate.n_undefined} resamples undefined")
     return parts
+
+
+def size(n_bytes: float) -> str:
+    """Bytes as people read them, "-" where it is undefined.
+
+    >>> size(1_500_000), size(12)
+    ('1.5 MB', '12 B')
+    """
+    if isnan(n_bytes):
+        return DASH
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"

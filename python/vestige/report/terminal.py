@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from vestige.meta.results import Agreement, Reliability, Tracking
 from vestige.report import contents, summary
 from vestige.report.asked import asked_sections
+from vestige.report.costs import cost_sections
 from vestige.report.further import further_sections
 from vestige.report.model import Card, Report, Row
 from vestige.report.numbers import DASH, brief_spread, number, p_value, spread, with_interval
@@ -54,7 +55,7 @@ def print_report(report: Report, console: "Console | None" = None, width: int | 
     _print_sections(page, asked_sections(report))
     _print_controls(page, report)
     _print_ranking(page, report)
-    _print_sections(page, returns_sections(report))
+    _print_sections(page, (*returns_sections(report), *cost_sections(report)))
     _print_metrics(page, report)
     if report.reliability:
         _print_agreement(page, report.reliability)

@@ -4,7 +4,7 @@ from vestige.evaluation.config.base import ConfigError
 from vestige.evaluation.config.data import Data, further_splits
 from vestige.evaluation.config.files import read_config, relative_to, resolved, write_config
 from vestige.evaluation.config.interventions import Change, Interventions, Merge, Noise, Prune, Quantise, Relearn
-from vestige.evaluation.config.models import Control, Models, Shadow, Unlearned
+from vestige.evaluation.config.models import Control, Models, Shadow, Spent, Unlearned
 from vestige.evaluation.config.run import Config
 from vestige.evaluation.config.scoring import Scoring
 
@@ -23,6 +23,7 @@ __all__ = [
     "Relearn",
     "Scoring",
     "Shadow",
+    "Spent",
     "Unlearned",
     "further_splits",
     "read_config",

@@ -11,6 +11,20 @@ Imported = Annotated[str, Field(pattern=r"^(|[A-Za-z_][\w.]*:[A-Za-z_]\w*|:.+)$"
 """Code of yours, `package.module:name`; found where Python finds modules, so installed or named by PYTHONPATH."""
 
 
+class Spent(Strict):
+    """What it took to unlearn, as its user measured it; the report shows which models no other beats in everything.
+
+    Attributes:
+        seconds: wall time of the method, without scoring.
+        memory: largest memory in use, bytes.
+        storage: what must be kept for it (checkpoints, gradients, data), bytes.
+    """
+
+    seconds: Annotated[float, Field(ge=0)] | None = None
+    memory: Annotated[float, Field(ge=0)] | None = None
+    storage: Annotated[float, Field(ge=0)] | None = None
+
+
 class Unlearned(Strict):
     """One unlearned model: a checkpoint, or a function, or outputs that were recorded elsewhere.
 
@@ -29,6 +43,7 @@ class Unlearned(Strict):
         strength: strength or snapshot of the method.
         ensemble: further checkpoints by the same method at the same strength, from other seeds. With it they are an
             ensemble, for U-LiRA, KLoM and the NeurIPS 2023 score.
+        spent: seconds, memory and storage that it took to make, if known.
     """
 
     name: str
@@ -41,6 +56,7 @@ class Unlearned(Strict):
     method: str = ""
     strength: str = ""
     ensemble: tuple[str, ...] = ()
+    spent: Spent = Spent()
 
     @model_validator(mode="after")
     def _one_source(self) -> "Unlearned":
