@@ -138,9 +138,17 @@ def _config(shop: Shop) -> dict[str, Any]:
 
 
 def _interventions(shop: Shop) -> dict[str, Any]:
-    """Few steps: the retrained model learns what it is taught and nothing else, so what returns beside it was there."""
-    relearn = {"steps": 6, "lr": shop.settings.unlearn.lr, "batch_size": 32}
-    return {"models": list(shop.settings.revisited), "relearn": relearn, "quantise": {"bits": 4}}
+    """Few steps: the retrained model learns what it is taught and nothing else, so what returns beside it was there.
+
+    A model that has read nothing but such questions does not follow orders; a wording that it still answers is short.
+    """
+    return {
+        "models": list(shop.settings.revisited),
+        "relearn": {"steps": 6, "lr": shop.settings.unlearn.lr, "batch_size": 32},
+        "quantise": {"bits": 4},
+        "ask": ["paraphrase"],
+        "templates": {"quiz": "Here is a quiz.\n{prompt}"},
+    }
 
 
 def _unlearned(shop: Shop, method: Method) -> Iterator[dict[str, Any]]:

@@ -22,22 +22,20 @@ from vestige.stats.intervals import cluster_estimate
 
 
 def returns(measures: Measures, verdicts: Mapping[str, Equivalence]) -> tuple[Return, ...]:
-    """One entry for each changed model, then for each probe, in the order of the configuration.
+    """One entry for each change and each probe of each model, in the order of the configuration.
 
     Args:
         measures: all numbers of the run.
         verdicts: subject to its equivalence to retraining.
     """
     run, asked = measures.run, _Asked(measures.run)
-    by_source = {(changed.source, changed.change): changed for changed in run.changed}
-    entries = [
-        _changed(asked, verdicts, changed, by_source[REFERENCE, changed.change])
-        for changed in run.changed
-        if changed.source != REFERENCE
-    ]
-    models = run.config.interventions.models if run.config.interventions else ()
-    probed = [_probed(asked, verdicts, model, probe) for model in models for probe in run.probes]
-    return (*entries, *probed)
+    alike = {changed.change: changed for changed in run.changed if changed.source == REFERENCE}
+    entries: list[Return] = []
+    for model in run.config.interventions.models if run.config.interventions else ():
+        own = (changed for changed in run.changed if changed.source == model)
+        entries += [_changed(asked, verdicts, changed, alike[changed.change]) for changed in own]
+        entries += [_probed(asked, verdicts, model, probe) for probe in run.probes]
+    return tuple(entries)
 
 
 def _changed(asked: "_Asked", verdicts: Mapping[str, Equivalence], changed: Changed, reference: Changed) -> Return:
@@ -139,11 +137,18 @@ def _unpaired_gain(
     """The same where the plain questions and the probe's are not the same in number; they share clusters."""
     before, after, theirs, theirs_after, _ = known
     lead = {"before": before - theirs, "after": after - theirs_after}
-    if not any(values.any() for values in lead.values()):
-        return Estimate(0.0, 0.0, 0.0, len(after), reason="both models answer the same, however they are asked")
     ids = dict(zip(lead, clusters, strict=True))
+    if not _moved(lead, ids):
+        return Estimate(0.0, 0.0, 0.0, len(after), reason=f"none of the {over} gained or lost anything")
     fixed = ("checkpoint", "retrained seed", "wording")
     return cluster_estimate(_gained, lead, ids, scale="identity", over=over, fixed=fixed)
+
+
+def _moved(lead: Arrays, ids: Mapping[str, NDArray[np.int64]]) -> bool:
+    """Whether the lead over the retrained model changes in any cluster that is asked about both ways."""
+    both = np.intersect1d(ids["before"], ids["after"])
+    means = [[lead[name][ids[name] == cluster].mean() for name in lead] for cluster in both]
+    return not len(both) or any(before != after for before, after in means)
 
 
 def _gained(arrays: Arrays) -> float:

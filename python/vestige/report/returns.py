@@ -4,9 +4,10 @@ from math import isnan
 
 from vestige.report.model import RETURN_MARGIN as MARGIN
 from vestige.report.model import Report, Return
-from vestige.report.numbers import DASH, number, percent, with_interval
+from vestige.report.numbers import DASH, number, percent
 from vestige.report.sections import Section, limited
 from vestige.report.summary import listed
+from vestige.stats.estimate import Estimate
 
 
 def returns_sections(report: Report) -> tuple[Section, ...]:
@@ -24,29 +25,38 @@ def returns_sections(report: Report) -> tuple[Section, ...]:
 def _lead(returns: tuple[Return, ...]) -> str:
     back = {entry.model: [e.change for e in returns if _came_back(e, entry.model)] for entry in returns}
     ways = "; ".join(f"{model} ({listed(by)})" for model, by in back.items() if by)
-    gain = next((entry.gain for entry in returns if entry.gain.has_interval), None)
-    over = f", with an interval over {gain.n_clusters} {gain.over}" if gain else ""
     taught = any(entry.change.startswith("relearn") for entry in returns)
     asked = any(entry.change.startswith("ask:") for entry in returns)
     steps = any(not isnan(entry.anamnesis) for entry in returns)
     measure = returns[0].measure
     parts = (
         f"What was forgotten comes back in {ways}." if ways else "None of them surely knows it again.",
-        "Models changed on purpose and measured again, beside a retrained model changed alike.",
-        "Relearning teaches every second cluster of forget examples; accuracy is on the others." if taught else "",
-        "Ask: the model is as it was and the questions are put otherwise, to the retrained model too; undefined "
-        "where the original does not answer them better either."
-        if asked
-        else "",
+        "What is hidden and not removed comes back when a model is pushed, so each is changed or asked otherwise and "
+        "measured again, beside a retrained model treated alike.",
+        _TAUGHT if taught else "",
+        _ASKED if asked else "",
         _ADVANTAGE if measure == "advantage" else "",
-        f"Gain: {measure} won beyond what the retrained model won{over}; it stays away where the interval ends below "
-        f"{MARGIN:g}.",
+        f"Gain: percentage points of {measure} won beyond what the retrained model won{_over(returns)}; it stays away "
+        f"where the interval ends below {100 * MARGIN:g}.",
         "Ratio: distance to the retrained models over the distance between them.",
         "AIN: steps of relearning over the retrained model's (1 is ideal, near 0 a trace was left)." if steps else "",
     )
     return " ".join(part for part in parts if part)
 
 
+def _over(returns: tuple[Return, ...]) -> str:
+    gains = [entry.gain for entry in returns if entry.gain.has_interval and entry.gain.over]
+    if not gains:
+        return ""
+    fewest, most = (pick(gain.n_clusters for gain in gains) for pick in (min, max))
+    return f", with an interval over {fewest if fewest == most else f'{fewest} to {most}'} {gains[0].over}"
+
+
+_TAUGHT = "Relearn: steps of training on every second cluster of forget examples; accuracy is on the others."
+_ASKED = (
+    "Ask: the questions are put otherwise and the model stays as it is; undefined where the original does not answer "
+    "them better than the retrained model either."
+)
 _ADVANTAGE = "Advantage: share of the retrained model's denoising loss on forget images that a model is spared."
 
 
@@ -55,13 +65,35 @@ def _came_back(entry: Return, model: str) -> bool:
 
 
 def _row(entry: Return) -> tuple[str, ...]:
+    ratios = [number(ratio, 2) for ratio in (entry.ratio_before, entry.ratio_after) if not isnan(ratio)]
     return (
         entry.model,
         entry.change,
         entry.verdict,
-        with_interval(entry.gain),
-        f"{percent(entry.before)} → {percent(entry.after)}",
-        f"{percent(entry.retrained_before)} → {percent(entry.retrained_after)}",
+        _points(entry.gain),
+        _from_to(entry.before, entry.after),
+        _from_to(entry.retrained_before, entry.retrained_after),
         percent(entry.original),
-        " → ".join(number(ratio) for ratio in (entry.ratio_before, entry.ratio_after) if not isnan(ratio)) or DASH,
+        " → ".join(ratios) or DASH,
     )
+
+
+def _points(gain: Estimate) -> str:
+    """A difference of shares in percentage points, with its interval.
+
+    >>> _points(Estimate(0.325, -0.161, 0.811))
+    '+32 [-16, +81]'
+    """
+    if isnan(gain.value):
+        return DASH
+    value = _signed(gain.value)
+    return f"{value} [{_signed(gain.low)}, {_signed(gain.high)}]" if gain.has_interval else value
+
+
+def _signed(share: float) -> str:
+    points = round(100 * share)
+    return f"{points:+d}" if points else "0"
+
+
+def _from_to(before: float, after: float) -> str:
+    return DASH if isnan(before) or isnan(after) else f"{100 * before:.0f} → {percent(after)}"
