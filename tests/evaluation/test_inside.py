@@ -1,5 +1,6 @@
 """What is read inside models comes out of a run: every column from the configuration alone, and right."""
 
+import csv
 import json
 import shutil
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from vestige.evaluation import evaluate
 from vestige.evaluation.config import Config
@@ -75,7 +78,8 @@ def run(folder):
     places = [{"concept": name, "layer": layer, "index": i} for i, name in enumerate(PLACES) for layer in (0, 2)]
     (folder / "concepts.jsonl").write_text("\n".join(map(json.dumps, places)) + "\n")
     data = {"further": {"entities": "entities.jsonl"}, "concepts": "concepts.jsonl"}
-    config = write_config(folder, "config.yaml", data, further=["lens", "patched"], examples_per_shard=3)
+    asked = {"further": ["lens", "patched"], "layers": [1, 3], "pooling": "last_prompt", "examples_per_shard": 3}
+    config = write_config(folder, "config.yaml", data, **asked)
     return evaluate(config, folder / "run", jobs=1)
 
 
@@ -88,6 +92,11 @@ def stored(run, model, split):
     store = ScoreStore(run.folder / "store")
     (key,) = [path.name for path in store.root.iterdir() if path.name.startswith(f"{model}-")]
     return store.read(key, split)
+
+
+def inside_table(run):
+    with (run.folder / "tables" / "inside.csv").open() as file:
+        return {(row["model"], row["metric"]): row for row in csv.DictReader(file)}
 
 
 def test_what_is_read_inside_is_among_the_metrics(run):
@@ -129,6 +138,62 @@ def test_concept_vectors_are_those_of_the_weights(run, folder):
     np.testing.assert_array_equal(words, theirs[head])
     with pytest.raises(Exception, match="words"):
         stored(run, "half", "words")
+
+
+def test_layers_are_kept_as_asked_and_compared_one_by_one(run, folder):
+    """Against each model's own forward pass: the state behind the prompt's last token."""
+    tokenizer = AutoTokenizer.from_pretrained(folder / "half")
+    by_model = {}
+    for name in ("half", "retrained-a"):
+        model, states = AutoModelForCausalLM.from_pretrained(folder / name).eval(), []
+        for row in rows("forget"):
+            ids = tokenizer(row["prompt"], return_tensors="pt")["input_ids"]
+            with torch.no_grad():
+                out = model(ids, output_hidden_states=True).hidden_states
+            states.append({layer: out[layer][0, -1].numpy() for layer in (-2, 1, 3)})
+        by_model[name] = states
+    kept = stored(run, "half", "forget")
+    for column, layer in (("hidden", -2), ("hidden.1", 1), ("hidden.3", 3)):
+        np.testing.assert_allclose(kept[column], [s[layer] for s in by_model["half"]], atol=1e-4)
+    table = inside_table(run)
+    details = next(row.details for row in run.report.rows if row.model == "half")
+    for layer in (1, 3):
+        pairs = zip(*by_model.values(), strict=True)
+        expected = np.mean([np.linalg.norm(ours[layer] - theirs[layer]) for ours, theirs in pairs])
+        assert float(table["half", f"AD@layer{layer}"]["value"]) == pytest.approx(expected, rel=1e-4)
+        assert details[f"AD@layer{layer}"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_is_read_inside_is_shown_over_the_floor_of_the_retrained_models(run, folder):
+    """Of AD by the definition: mean distance to the retrained models over the mean distance between two of them."""
+    names = ("half", "retrained-0", "retrained-1", "retrained-2")
+    states = [stored(run, name, "forget")["hidden"] for name in names]
+    apart = np.array([[np.linalg.norm(a - b, axis=1).mean() for b in states] for a in states])
+    expected = apart[0, 1:].mean() / apart[1:, 1:][~np.eye(3, dtype=bool)].mean()
+    table = inside_table(run)
+    row = table["half", "AD"]
+    assert float(row["over floor"]) == pytest.approx(expected, rel=1e-5)
+    assert float(row["over floor low"]) < expected < float(row["over floor high"])
+    details = next(row.details for row in run.report.rows if row.model == "half")
+    assert details["AD over floor"] == pytest.approx(expected, rel=1e-5)
+    assert {"CKA", "UDS", "d_layers", "d_parameters", "concept-trace", "lens@20"} <= {metric for _, metric in table}
+    # A trace is its own number, so its distance is the gap to the retrained model's.
+    traces = [scores(run, name)["concept-trace"].value for name in names]
+    gaps = np.abs(np.subtract.outer(traces, traces))
+    assert float(table["half", "concept-trace"]["over floor"]) == pytest.approx(
+        gaps[0, 1:].mean() / gaps[1:, 1:][~np.eye(3, dtype=bool)].mean(), rel=1e-4
+    )
+
+
+def test_layers_that_a_kind_has_not_or_that_are_named_twice_are_refused(folder):
+    for scoring, kind, problem in (
+        ({"layers": [-2]}, "language", "must name each layer once"),
+        ({"layers": [1]}, "classifier", "is read at its head"),
+        ({"pooling": "answer"}, "classifier", "is read at its head"),
+    ):
+        raw = yaml.safe_load(write_config(folder, "refused.yaml", {}, **scoring).read_text()) | {"kind": kind}
+        with pytest.raises(ValidationError, match=problem):
+            Config.model_validate(raw)
 
 
 def test_without_entities_whole_answers_are_read_and_called_so(folder):

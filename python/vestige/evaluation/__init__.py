@@ -14,6 +14,8 @@ from vestige.evaluation.controls import cards, further_cards
 from vestige.evaluation.costs import Cost
 from vestige.evaluation.distributed import EngineName
 from vestige.evaluation.findings import blind_baseline, run_findings
+from vestige.evaluation.inside import Inside, inside
+from vestige.evaluation.inside import details as inside_details
 from vestige.evaluation.machine import describe
 from vestige.evaluation.measures import Measures, fade_details, measure, verdict_distances, verdicts
 from vestige.evaluation.plan import RunPlan
@@ -86,10 +88,11 @@ def evaluate(
     report_step("measuring", 0, 3)
     measures = measure(run)
     report_step("measuring", 1, 3)
-    report = _report(measures, _reliability(measures), seconds)
+    found = inside(measures)
+    report = _report(measures, _reliability(measures), found, seconds)
     report_step("measuring", 2, 3)
     folder = Path(out)
-    write_tables(measures, folder / "tables")
+    write_tables(measures, found, folder / "tables")
     seconds["measuring"] = perf_counter() - began
     _write_report(report, folder)
     report_step("measuring", 3, 3)
@@ -111,7 +114,9 @@ def _reliability(measures: Measures) -> Reliability | None:
     )
 
 
-def _report(measures: Measures, judged: Reliability | None, seconds: Mapping[str, float]) -> Report:
+def _report(
+    measures: Measures, judged: Reliability | None, found: tuple[Inside, ...], seconds: Mapping[str, float]
+) -> Report:
     run = measures.run
     by_distance = [verdicts(run, distance) for distance in verdict_distances(measures)]
     first, second = (*by_distance, {}, {})[:2]
@@ -121,7 +126,7 @@ def _report(measures: Measures, judged: Reliability | None, seconds: Mapping[str
         title=run.config.title,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         about=_about(run, seconds, blind),
-        rows=_rows(measures, first, second, details),
+        rows=_rows(measures, first, second, _with(details, found)),
         ranked_by=_ranked_by(first),
         cards=metric_cards,
         reliability=judged,
@@ -130,6 +135,12 @@ def _report(measures: Measures, judged: Reliability | None, seconds: Mapping[str
         returns=returns(measures, first),
         spending=spending(measures, first),
     )
+
+
+def _with(details: Mapping[str, Mapping[str, float]], found: tuple[Inside, ...]) -> Mapping[str, Mapping[str, float]]:
+    """Further numbers by subject, with what is read inside it."""
+    names = dict.fromkeys((*details, *(each.model for each in found)))
+    return {name: {**details.get(name, {}), **inside_details(found, name)} for name in names}
 
 
 def _rows(

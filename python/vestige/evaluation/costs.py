@@ -139,7 +139,7 @@ def _of_split(plan: Plan, unit: Unit, shape: Shape, known: Lengths) -> Cost:
     n_scored, n_examples = int(known.scored.sum()), len(known.scored)
     own, logits = unit.what in unit.outputs, FLOAT_BYTES * shape.n_classes
     a_token = sum(_bytes_a_token(name, unit, logits) for name in unit.outputs)
-    hidden = n_examples * (FLOAT_BYTES * shape.n_features + 8) if own else 0
+    hidden = n_examples * (FLOAT_BYTES * shape.n_features * (1 + len(plan.layers)) + 8) if own else 0
     passes = ceil(n_examples / plan.batch_size) if own else 0
     batch = int(np.sort(known.scored)[-plan.batch_size :].sum()) * logits * 2
     kept = n_scored * logits if f"logits-{unit.what}" in unit.outputs else 0

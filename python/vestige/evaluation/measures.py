@@ -133,7 +133,7 @@ class Reader:
         return np.asarray(self._column(subject, "samples", "truncated"), np.bool_)
 
     def _find(self, name: str, subject: Subject, reference: Subject | None) -> NDArray[Any] | None:
-        model, split, column = name.split(".")
+        model, split, column = name.split(".", 2)
         if column in ensembles.COLUMNS:
             return self._of_many(model, split, column, subject)
         if model == "data":
@@ -236,15 +236,14 @@ def unit_values(measures: Measures) -> Iterator[tuple[str, str, NDArray[Any], ND
                     yield subject.name, f"{metric.name}.{name}", rows, found.clusters[name]
 
 
-def verdicts(run: RunPlan, metric: Metric) -> dict[str, Equivalence]:
+def verdicts(run: RunPlan, metric: Metric, reader: "Reader | None" = None) -> dict[str, Equivalence]:
     """Subject to the verdict of equivalence to retraining by one distance; empty without retrained models."""
-    retrained, reader = run.of("retrained"), Reader(run)
+    retrained, reader = run.of("retrained"), reader or Reader(run)
     if not retrained or not reader.has(metric, retrained[0], retrained[0]):
         return {}
 
     def distances(subject: Subject) -> NDArray[np.float64]:
-        pairs = (metric.values(reader.arrays(metric, subject, r)).arrays for r in retrained)
-        return np.array([metric.summary(arrays) for arrays in pairs])
+        return np.array([_distance(reader, metric, subject, r) for r in retrained])
 
     between = np.stack([distances(r) for r in retrained])
     between = (between + between.T) / 2
@@ -253,6 +252,21 @@ def verdicts(run: RunPlan, metric: Metric) -> dict[str, Equivalence]:
         for s in run.subjects
         if s.role != "retrained" and reader.has(metric, s, retrained[0])
     }
+
+
+def _distance(reader: Reader, metric: Metric, subject: Subject, reference: Subject) -> float:
+    """By a metric that is relative to the reference, its shortfall from the best value; by another, the values' gap."""
+
+    def value(of: Subject) -> float:
+        return metric.summary(metric.values(reader.arrays(metric, of, reference)).arrays)
+
+    match metric.better:
+        case "lower":
+            return value(subject)
+        case "higher":
+            return metric.bounds[1] - value(subject)
+        case "reference":
+            return abs(value(subject) - value(reference))
 
 
 def verdict_distances(measures: Measures) -> tuple[Metric, ...]:

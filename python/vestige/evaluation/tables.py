@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from vestige.evaluation.config import Spent
+from vestige.evaluation.inside import Inside, rows
 from vestige.evaluation.measures import Measures, unit_values
 
 Columns = Mapping[str, Sequence[Any]]
 
 
-def write_tables(measures: Measures, folder: Path) -> None:
+def write_tables(measures: Measures, found: tuple[Inside, ...], folder: Path) -> None:
     """Write `scores.csv` (models by metrics), `estimates` (a row a model and metric) and `units` (values by unit).
+
+    What is read inside models, layer by layer and over the floor of the retrained ones, becomes `inside.csv`.
 
     The long ones are Parquet where pyarrow is installed, else CSV.
     """
@@ -24,6 +27,8 @@ def write_tables(measures: Measures, folder: Path) -> None:
     _write_csv(_transposed(list(_wide(measures))), folder / "scores.csv")
     _write_long(_transposed(list(_long(measures))), folder / "estimates")
     _write_long(_units(measures), folder / "units")
+    if found:
+        _write_csv(_transposed(list(rows(found))), folder / "inside.csv")
 
 
 def _wide(measures: Measures) -> Iterator[dict[str, Any]]:
@@ -60,8 +65,8 @@ def _units(measures: Measures) -> Columns:
     return parts
 
 
-def _transposed(rows: list[dict[str, Any]]) -> Columns:
-    return {name: [row[name] for row in rows] for name in rows[0]}
+def _transposed(table: Sequence[Mapping[str, Any]]) -> Columns:
+    return {name: [row[name] for row in table] for name in table[0]}
 
 
 def _write_long(columns: Columns, path: Path) -> None:

@@ -6,6 +6,7 @@ Two honest retrained models are apart too. A distance is read as a multiple of t
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -295,6 +296,21 @@ def _probability_values(arrays: Arrays) -> Values:
     return by_example(probability_distance(p, q), arrays)
 
 
+def at_layer(metric: Metric, layer: int) -> Metric:
+    """AD or CKA of the hidden states of another layer, which a run stores as `hidden.LAYER`.
+
+    Args:
+        metric: one that needs `hidden` and nothing else but the data.
+        layer: as in `scoring.layers`.
+    """
+    named = {need.replace(".hidden", f".hidden.{layer}"): need for need in metric.needs}
+
+    def values(arrays: Arrays) -> Values:
+        return metric.values({named[name]: array for name, array in arrays.items()})
+
+    return replace(metric, name=f"{metric.name}@layer{layer}", needs=tuple(named), values=values)
+
+
 def _by_part(column: str) -> Callable[[Arrays], Values]:
     return lambda arrays: Values({"distance": arrays[f"versus.parameters.{column}"]}, {})
 
@@ -309,7 +325,8 @@ AD = Metric(
     title="activation distance",
     family="activation",
     asks="How far are the hidden states on forget questions from the retrained model's?",
-    formula="mean over forget questions of ||h_u - h_r||, h = block -2, mean over the prompt's tokens",
+    formula="mean over forget questions of ||h_u - h_r||, h = hidden state of `scoring.layer` (block -2), by "
+    "`scoring.pooling` (mean over the prompt's tokens)",
     better="lower",
     bounds=(0, float("inf")),
     scale="log",
@@ -344,7 +361,7 @@ CKA = Metric(
     title="centred kernel alignment with the retrained model",
     family="activation",
     asks="Do both models see the forget questions alike, up to rotation and scale?",
-    formula="unbiased linear CKA of block -2, mean over the prompt's tokens",
+    formula="unbiased linear CKA of the hidden states of `scoring.layer` (block -2), by `scoring.pooling`",
     better="higher",
     bounds=(-1, 1),
     scale="identity",

@@ -69,7 +69,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("log_prob_variance", "(n_tokens,)", "variance of ln p under p, nats squared"),
     Column("max_log_prob", "(n_tokens,)", "log-probability of the likeliest token, nats"),
     Column("argmax_hit", "(n_tokens,)", "whether the token that came is the likeliest"),
-    Column("hidden", "(n_examples, n_features)", "hidden state of block -2, mean over the prompt's tokens"),
+    Column("hidden", "(n_examples, n_features)", "hidden state of `scoring.layer`, by `scoring.pooling`"),
     Column("js", "(n_tokens,)", "Jensen-Shannon divergence of u and r at this token, nats"),
     Column("kl", "(n_tokens,)", "KL(p_u, p_r), nats"),
     Column("reverse_kl", "(n_tokens,)", "KL(p_r, p_u), nats"),
@@ -186,7 +186,7 @@ def origin(need: str) -> str:
     >>> origin("unlearned.forget.gradient_norm")
     '`unlearned.forget.gradient_norm`: ask for it in the configuration, `scoring.further: [gradients]`'
     """
-    model, split, column = need.split(".")
+    model, split, column = need.split(".", 2)
     known = BY_NAME.get(column)
     if known is not None and known.passes and split not in (*SPLITS, *MADE, "parameters"):
         return f"`{need}`: name a file of it in the configuration, `data.further: {{{split}: FILE}}`"

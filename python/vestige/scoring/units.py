@@ -26,7 +26,7 @@ from vestige.metrics.extraction import N_GRAM
 from vestige.scoring.further import FURTHER, OF_FUNCTIONS, can_be_made
 from vestige.scoring.kinds import KINDS, Kind
 from vestige.scoring.lens import N_LAYERS
-from vestige.scoring.outputs import Outputs
+from vestige.scoring.outputs import Outputs, Pooling
 from vestige.scoring.recorded import RECORDED, recorded_file
 from vestige.scoring.samples import Sampling
 from vestige.scoring.sources import Code, Form
@@ -107,6 +107,8 @@ class Plan:
         prompts: number of forget prompts sampled after.
         max_new_tokens: length at which a sample is cut.
         layer: decoder block whose output is kept.
+        layers: further ones, where the kind speaks in tokens.
+        pooling: what is kept of them, see `outputs.Outputs`.
         seed: of the samples.
         rule: how the answer is found among the tokens; None for the kind's own way.
         examples_per_shard: split to the examples of one shard; a split that is not named is one shard.
@@ -133,6 +135,8 @@ class Plan:
     prompts: int = 40
     max_new_tokens: int = 32
     layer: int = -2
+    layers: tuple[int, ...] = ()
+    pooling: Pooling = "prompt"
     seed: int = 0
     rule: SpanRule | None = None
     examples_per_shard: Mapping[str, int] = field(default_factory=dict)
@@ -168,10 +172,15 @@ class Plan:
     @property
     def outputs(self) -> dict[str, Outputs]:
         """The argument of `score` that says what is kept, where it is not the usual."""
-        if self.how.rescore is None or not (self.top_k or self.full):
-            return {}
-        dtype = self.full or "float32"
-        return {"outputs": Outputs(layers=(self.layer,), top_k=self.top_k, full=bool(self.full), dtype=dtype)}
+        kept = Outputs(
+            layers=(self.layer, *self.layers),
+            pooling=self.pooling,
+            top_k=self.top_k,
+            full=bool(self.full),
+            dtype=self.full or "float32",
+        )
+        usual = self.how.rescore is None or kept == Outputs(layers=(self.layer,))
+        return {} if usual else {"outputs": kept}
 
     @cached_property
     def sampled(self) -> tuple[int, ...]:
@@ -249,7 +258,9 @@ class Plan:
                 "data": data[split],
                 "layer": self.layer,
                 "examples_per_shard": len(self.shards(split)[0]),
-                **({"top_k": self.top_k, "full": self.full} if self.outputs else {}),
+                **({"top_k": self.top_k, "full": self.full} if self.outputs and (self.top_k or self.full) else {}),
+                **({"layers": list(self.layers)} if self.layers else {}),
+                **({"pooling": self.pooling} if self.pooling != "prompt" else {}),
             }
             for split in self.examples
         }

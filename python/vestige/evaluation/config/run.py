@@ -65,6 +65,13 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _layers_of_speakers(self) -> "Config":
+        asked = self.scoring.layers or self.scoring.pooling != "prompt"
+        if asked and self.kind not in ("language", "vision_language"):
+            raise ValueError(f"scoring.layers and pooling are about tokens, and a {self.kind} is read at its head")
+        return self
+
+    @model_validator(mode="after")
     def _concepts_of_speakers(self) -> "Config":
         if self.data.concepts and self.kind not in ("language", "vision_language"):
             raise ValueError(f"data.concepts lie in MLPs of models that speak in tokens, which a {self.kind} does not")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from vestige.evaluation.config.base import Strict
+from vestige.scoring.outputs import Pooling
 from vestige.scoring.spans import Policy, SpanRule
 
 Further = Literal[
@@ -33,6 +34,9 @@ class Scoring(Strict):
         prompts: forget prompts that are sampled after, spread evenly over the file.
         max_new_tokens: a sample that has not ended by then is cut there.
         layer: which of the hidden states AD compares: 0 is the embeddings, -1 the last, after the final norm.
+        layers: further ones; AD and CKA at each of them are in `tables/inside.csv` and in the report's further numbers.
+        pooling: what is kept of them: their mean over the tokens of the prompt ("prompt") or of the answer ("answer"),
+            or the state behind the prompt's last token ("last_prompt").
         seed: of the samples.
         spans: how the answer is found among the tokens, `docs/scoring-spans.md`; default `whole-offset`.
         chat: whether prompt and answer are turns in the chat template; default only for models of images and text.
@@ -57,6 +61,8 @@ class Scoring(Strict):
     prompts: Annotated[int, Field(ge=1)] = 40
     max_new_tokens: Annotated[int, Field(ge=1)] = 32
     layer: int = -2
+    layers: tuple[int, ...] = ()
+    pooling: Pooling = "prompt"
     seed: int = 0
     spans: Policy | None = None
     chat: bool | None = None
@@ -65,6 +71,12 @@ class Scoring(Strict):
     further: tuple[Further, ...] = ("alternatives",)
     top_k: Annotated[int, Field(ge=0)] = 0
     full: Literal["", "float32", "float16", "bfloat16"] = ""
+
+    @model_validator(mode="after")
+    def _layers_once(self) -> "Scoring":
+        if len({self.layer, *self.layers}) != 1 + len(self.layers):
+            raise ValueError(f"`layer` and `layers` must name each layer once, found {self.layer} and {self.layers}")
+        return self
 
     @model_validator(mode="after")
     def _system_needs_chat(self) -> "Scoring":
