@@ -18,6 +18,7 @@ from vestige.evaluation.sizes import FLOAT_BYTES, Lengths, Shape, lengths
 from vestige.evaluation.tasks import EvaluationError, Task
 from vestige.metrics.extraction import N_GRAM
 from vestige.report.numbers import size
+from vestige.scoring.batching import AUTO_START
 from vestige.scoring.option_orders import option_orders
 from vestige.scoring.recorded import recorded_file
 from vestige.scoring.subject import kept_bytes, weight_bytes
@@ -130,7 +131,7 @@ def _of_prefixes(plan: Plan, shape: Shape, known: Lengths) -> Cost:
     """Every prefix of every long answer is read once and written on token by token."""
     n_prefixes = np.maximum(known.scored - N_GRAM, 0)
     drawn = int(n_prefixes.sum()) * plan.max_new_tokens
-    passes = ceil(int(n_prefixes.sum()) / plan.batch_size) * plan.max_new_tokens
+    passes = ceil(int(n_prefixes.sum()) / _sequences(plan)) * plan.max_new_tokens
     seconds = _seconds(shape, int((n_prefixes * known.tokens).sum()) + drawn, passes)
     return Cost(passes, drawn * 4 + int(n_prefixes.sum()) * 8 + RECORD_BYTES, seconds)
 
@@ -140,8 +141,8 @@ def _of_split(plan: Plan, unit: Unit, shape: Shape, known: Lengths) -> Cost:
     own, logits = unit.what in unit.outputs, FLOAT_BYTES * shape.n_classes
     a_token = sum(_bytes_a_token(name, unit, logits) for name in unit.outputs)
     hidden = n_examples * (FLOAT_BYTES * shape.n_features * (1 + len(plan.layers)) + 8) if own else 0
-    passes = ceil(n_examples / plan.batch_size) if own else 0
-    batch = int(np.sort(known.scored)[-plan.batch_size :].sum()) * logits * 2
+    passes = _passes(plan, known) if own else 0
+    batch = int(np.sort(known.scored)[-_sequences(plan) :].sum()) * logits * 2
     kept = n_scored * logits if f"logits-{unit.what}" in unit.outputs else 0
     return Cost(
         passes,
@@ -163,7 +164,7 @@ def _of_further(task: Task, split: str, shape: Shape, known: Lengths) -> Cost:
     drawn = plan.max_new_tokens if "texts" in asked else 0
     backward = n_examples if "gradients" in asked else 0
     lenses = 2 if "lens" in asked else 0
-    passes = (n_others + drawn + lenses) * ceil(n_examples / plan.batch_size) + backward
+    passes = (n_others + drawn + lenses) * _passes(plan, known) + backward
     read = (n_others + lenses) * n_tokens + drawn * n_examples + (3 * n_tokens if backward else 0)
     gradients = shape.n_parameters * FLOAT_BYTES if backward else 0
     disk = n_examples * (8 * n_others + 5 * drawn) + RECORD_BYTES
@@ -172,10 +173,21 @@ def _of_further(task: Task, split: str, shape: Shape, known: Lengths) -> Cost:
 
 def _of_patching(task: Task, _: str, shape: Shape, known: Lengths) -> Cost:
     """The model reads the examples once, the original once a layer."""
-    n_tokens, n_batches = int(known.tokens.sum()), ceil(len(known.tokens) / task.plan.batch_size)
+    n_tokens, n_batches = int(known.tokens.sum()), _passes(task.plan, known)
     passes = (1 + shape.n_layers) * n_batches
     disk = FLOAT_BYTES * shape.n_layers * int(known.scored.sum()) + RECORD_BYTES
     return Cost(passes, disk, _seconds(shape, (1 + shape.n_layers) * n_tokens, passes))
+
+
+def _passes(plan: Plan, known: Lengths) -> int:
+    """Forward passes over examples once, by their number or by their tokens."""
+    by_tokens = ceil(int(known.tokens.sum()) / plan.max_tokens) if plan.max_tokens else 0
+    return max(ceil(len(known.tokens) / _sequences(plan)), by_tokens)
+
+
+def _sequences(plan: Plan) -> int:
+    """Of one forward pass; what an automatic size begins with."""
+    return AUTO_START if plan.batch_size == "auto" else plan.batch_size
 
 
 def _bytes_a_token(name: str, unit: Unit, logits: int) -> int:
@@ -189,9 +201,9 @@ def _of_sampling(plan: Plan, unit: Unit, shape: Shape) -> Cost:
     n_samples = len(plan.sampled) * plan.samples
     n_tokens, scorings = n_samples * plan.max_new_tokens, 1 if unit.what == "samples" else 2 * len(unit.outputs)
     drawn = n_tokens if unit.what == "samples" else 0
-    passes = scorings * ceil(n_samples / plan.batch_size) + (plan.max_new_tokens if drawn else 0)
+    passes = scorings * ceil(n_samples / _sequences(plan)) + (plan.max_new_tokens if drawn else 0)
     disk = n_samples * 17 + n_tokens * 4 if drawn else len(unit.outputs) * n_samples * 16
-    batch = min(plan.batch_size, n_samples) * plan.max_new_tokens * shape.n_classes * FLOAT_BYTES * 2
+    batch = min(_sequences(plan), n_samples) * plan.max_new_tokens * shape.n_classes * FLOAT_BYTES * 2
     seconds = _seconds(shape, drawn + scorings * n_tokens * 2, passes)
     return Cost(passes, disk + len(unit.outputs) * RECORD_BYTES, seconds, batch)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vestige.data.examples import Example
 from vestige.evaluation import ensembles
-from vestige.evaluation.measures import Measures
+from vestige.evaluation.measures import Measures, Reader
 from vestige.evaluation.plan import RunPlan
 from vestige.meta.results import Finding
 from vestige.metrics import METRICS, Metric, blind
@@ -56,6 +56,7 @@ def run_findings(
         *_collapsed(measures),
         *_small_ensembles(measures),
         *_missing(measures),
+        *_automatic_batches(measures),
     )
     order = {"artefact": 0, "warning": 1, "note": 2}
     return tuple(sorted(found, key=lambda finding: order[finding.severity]))
@@ -226,10 +227,36 @@ def _applicable(run: RunPlan) -> tuple[Metric, ...]:
     return tuple(m for m in METRICS if (m.family == "diffusion") == drawing or (drawing and m.family == "activation"))
 
 
+def _of_sampling(run: RunPlan) -> str:
+    how = run.config.scoring.sampling
+    if run.scoring.sampling.is_own or run.scoring.how.rescore is None:
+        return ""
+    return (
+        f" Samples were drawn with temperature {how.temperature:g}, top_p {how.top_p:g} and top_k {how.top_k}, so not "
+        "from the models' own distributions, which FADE and its variants are about."
+    )
+
+
+def _automatic_batches(measures: Measures) -> Iterator[Finding]:
+    if measures.run.config.scoring.batch_size != "auto":
+        return
+    reader = Reader(measures.run)
+    smallest = min(size for s in measures.run.subjects if (size := reader.smallest_batch(s)))
+    yield Finding(
+        "automatic_batch_size",
+        "note",
+        (),
+        "The batch size was found on this machine (`batch_size: auto`): on another one the last digits of scores may "
+        f"differ, and so may the files of the store. The smallest forward pass over forget examples had {smallest} "
+        "sequences.",
+        {"smallest": smallest},
+    )
+
+
 def _missing(measures: Measures) -> Iterator[Finding]:
     computed = {metric.name for metric in measures.metrics}
     if absent := [metric for metric in _applicable(measures.run) if metric.main and metric.name not in computed]:
-        why = _WITHOUT.get(measures.run.config.kind, "")
+        why = _WITHOUT.get(measures.run.config.kind, "") + _of_sampling(measures.run)
         yield Finding(
             "metrics_missing",
             "note",

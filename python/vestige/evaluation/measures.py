@@ -132,6 +132,11 @@ class Reader:
         """Which of a subject's samples were cut before they ended."""
         return np.asarray(self._column(subject, "samples", "truncated"), np.bool_)
 
+    def smallest_batch(self, subject: Subject) -> int:
+        """Sequences of the smallest forward pass over forget examples, of a run with an automatic batch size."""
+        used = self._column(subject, "forget", "batch_size_used")
+        return 0 if used is None else int(used.min())
+
     def _find(self, name: str, subject: Subject, reference: Subject | None) -> NDArray[Any] | None:
         model, split, column = name.split(".", 2)
         if column in ensembles.COLUMNS:

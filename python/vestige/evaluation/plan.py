@@ -21,7 +21,7 @@ from vestige.evaluation.sizes import n_classes, shard_sizes
 from vestige.evaluation.wanted import wanted
 from vestige.metrics.columns import SPLITS, TOKENS
 from vestige.report.model import Role
-from vestige.scoring.checkpoints import denoiser_folder, tokenizer_folder
+from vestige.scoring.checkpoints import chat_template, denoiser_folder, tokenizer_folder
 from vestige.scoring.concepts import value_vectors
 from vestige.scoring.loading import CheckpointError
 from vestige.scoring.units import Checkpoint, Plan
@@ -119,9 +119,11 @@ def plan_run(
     checkpoints = [model for model in models if model.checkpoint.form == "checkpoint"]
     _refuse_other_vocabularies(checkpoints, config.kind)
     _refuse_other_widths(checkpoints)
+    if config.scoring.chat or (config.kind == "vision_language" and config.scoring.rule is None):
+        _refuse_other_templates(checkpoints)
     references = tuple(subject.checkpoint for subject in subjects if subject.role == "retrained")
-    settings = config.scoring.model_dump(exclude={"spans", "chat", "system"})
-    asked = settings.pop("examples_per_shard")
+    settings = config.scoring.model_dump(exclude={"spans", "chat", "system", "sampling"})
+    asked, drawing = settings.pop("examples_per_shard"), config.scoring.sampling
     shards = shard_sizes(examples, subjects[0].checkpoint.folder) if asked is None else dict.fromkeys(examples, asked)
     scoring = Plan(
         examples,
@@ -131,6 +133,9 @@ def plan_run(
         rule=config.scoring.rule,
         examples_per_shard=shards,
         trust_remote_code=config.models.trust_remote_code,
+        temperature=drawing.temperature,
+        top_p=drawing.top_p,
+        sample_top_k=drawing.top_k,
         wanted={**passes, **dict.fromkeys(probes, frozenset({TOKENS}))},
         original=subjects[0].checkpoint,
         concepts=_concepts(config, subjects[0].checkpoint),
@@ -269,6 +274,18 @@ def _refuse_other_widths(subjects: Sequence[Subject | Member]) -> None:
             raise CheckpointError(
                 f"{subject.name} has {n} outputs and {first.name} has {n_first}, so their distributions cannot be "
                 "compared; resize the embeddings of one of them, or score them in runs of their own"
+            )
+
+
+def _refuse_other_templates(subjects: Sequence[Subject | Member]) -> None:
+    template = chat_template(subjects[0].checkpoint.folder)
+    for subject in subjects[1:]:
+        if chat_template(subject.checkpoint.folder) != template:
+            raise CheckpointError(
+                f"{subject.name} and {subjects[0].name} have different chat templates (chat_template.jinja, or "
+                f"chat_template in tokenizer_config.json, in {subject.checkpoint.folder}), so the same example would "
+                "become other tokens; put one template into both folders, set `chat: false`, or score them in runs of "
+                "their own"
             )
 
 

@@ -3,18 +3,26 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 AUTO_START = 64
 """Sequences a forward pass with which an automatic batch size begins."""
 
 Batch = tuple[int, ...]
+BatchSize = int | Literal["auto"]
 
 
 class OutOfMemory(RuntimeError):
     """A batch that does not fit."""
+
+
+def batch_options(batch_size: BatchSize, max_tokens: int | None) -> dict[str, Any]:
+    """Arguments of a scorer; those that not every kind knows only where they are set."""
+    return {"batch_size": batch_size, **({} if max_tokens is None else {"max_tokens": max_tokens})}
 
 
 @dataclass(frozen=True)
@@ -30,9 +38,7 @@ class BatchPlan:
     settings: dict[str, Any]
 
 
-def batch_plan(
-    lengths: Sequence[int], *, batch_size: int | Literal["auto"], max_tokens: int | None = None
-) -> BatchPlan:
+def batch_plan(lengths: Sequence[int], *, batch_size: BatchSize, max_tokens: int | None = None) -> BatchPlan:
     """Batches of sequences of like length, the longest first, so that what does not fit shows at once.
 
     Args:
@@ -82,22 +88,52 @@ def run_batches(plan: BatchPlan, work: Callable[[Batch], None]) -> None:
         problem = _out_of_memory(work, batch)
         if problem is None:
             continue
-        if plan.settings["batch_size"] != "auto":
-            raise OutOfMemory(
-                f"out of memory with {len(batch)} sequences a forward pass; lower batch_size, or let it be found "
-                f'with batch_size="auto" ({problem})'
-            )
-        if len(batch) == 1:
-            raise OutOfMemory(f"out of memory with a single sequence; shorten or drop it ({problem})")
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        if plan.settings["batch_size"] != "auto" or len(batch) == 1:
+            raise OutOfMemory(_does_not_fit(len(batch), problem))
+        _give_back()
         waiting = deque(part for b in (batch, *waiting) for part in _parts(b, (len(batch) + 1) // 2))
 
 
-def _out_of_memory(work: Callable[[Batch], None], batch: Batch) -> str | None:
+def fitting(work: Callable[[int], T], batch_size: BatchSize) -> T:
+    """What `work` makes with a batch size; from the start again with half of it where an automatic one does not fit.
+
+    Args:
+        work: from a batch size to anything; safe to repeat.
+        batch_size: "auto" begins with 64.
+
+    Raises:
+        OutOfMemory: if the size is given, or it is one sequence.
+
+    >>> fitting(lambda n: [n], 3)
+    [3]
+    """
+    size, made = AUTO_START if batch_size == "auto" else batch_size, list[T]()
+    while problem := _out_of_memory(lambda n: made.append(work(n)), size):
+        if batch_size != "auto" or size == 1:
+            raise OutOfMemory(_does_not_fit(size, problem))
+        _give_back()
+        size = (size + 1) // 2
+    return made[0]
+
+
+def _does_not_fit(size: int, problem: str) -> str:
+    if size == 1:
+        return f"out of memory with a single sequence; shorten or drop it ({problem})"
+    return (
+        f"out of memory with {size} sequences a forward pass; lower batch_size, or let it be found with "
+        f'batch_size="auto" ({problem})'
+    )
+
+
+def _give_back() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _out_of_memory(work: Callable[[Any], None], given: Any) -> str | None:
     """What went wrong, as text: the error itself would keep everything alive that has to be given back."""
     try:
-        work(batch)
+        work(given)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

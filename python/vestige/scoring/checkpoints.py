@@ -80,6 +80,18 @@ def tokenizer_folder(folder: Path) -> Path:
     return base or folder
 
 
+def chat_template(folder: Path) -> Any:
+    """A checkpoint's chat template, the processor's in front of the tokenizer's; None where it has none."""
+    for place in (processor_folder(folder), tokenizer_folder(folder)):
+        if (place / "chat_template.jinja").is_file():
+            return (place / "chat_template.jinja").read_text(encoding="utf-8")
+        for name in ("chat_template.json", "tokenizer_config.json"):
+            said = read_json(place / name).get("chat_template") if (place / name).is_file() else None
+            if said:
+                return said
+    return None
+
+
 def processor_folder(folder: Path) -> Path:
     """The folder that says how images become pixels: the checkpoint's own, or the base's where an adapter says not."""
     base = None if any(folder.glob("*processor_config.json")) else base_folder(folder)

@@ -73,7 +73,7 @@ def drawn_item(item: Item, sample: int, state: NDArray[np.float32] | None = None
 
 def sample_images(model: DiffusionModel, items: Sequence[Item], sampling: Sampling) -> Columns:
     """Images drawn for each item, as `generate` returns them, with `weight` and `n_values` of their scores by item."""
-    drawn = generate(model, items, n_samples=sampling.n_samples, batch_size=sampling.batch_size, seed=sampling.seed)
+    drawn = generate(model, items, n_samples=sampling.n_samples, batch_size=sampling.sequences, seed=sampling.seed)
     return drawn | axes(model, Grid(), len(items))
 
 
@@ -100,7 +100,7 @@ def cross_images(
         n_samples, n_timesteps, n_draws) float64, as `compare` defines them; `loss_ru` is r's.
     """
     on_u, on_r = (
-        compare(model, reference, _drawn(items, samples, sampling.n_samples), batch_size=sampling.batch_size)
+        compare(model, reference, _drawn(items, samples, sampling.n_samples), batch_size=sampling.sequences)
         for samples in (ours, theirs)
     )
     return {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vestige import kernels
 from vestige.data.examples import Example
 from vestige.metrics.accuracy import exact_match
+from vestige.scoring.batching import BatchSize, fitting
 from vestige.scoring.forward import padded
 from vestige.scoring.generation import greedy
 from vestige.scoring.lens import lens_budgets
@@ -40,7 +41,7 @@ class Asked:
     examples: Sequence[Example]
     encode: Encode
     score: Score
-    batch_size: int
+    batch_size: BatchSize
     max_new_tokens: int
     others: tuple[str, ...] = ()
     seed: int = 0
@@ -139,7 +140,7 @@ def gradients(asked: Asked) -> Columns:
 def lens(asked: Asked) -> Columns:
     """How many candidates an attacker who reads the layers must try, see `lens.lens_budgets`."""
     items = [asked.encode(asked.model, example) for example in asked.examples]
-    return dict(lens_budgets(asked.model, items, batch_size=asked.batch_size))
+    return dict(fitting(lambda n: lens_budgets(asked.model, items, batch_size=n), asked.batch_size))
 
 
 FURTHER: dict[str, Callable[[Asked], Columns]] = {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vestige.scoring.batching import AUTO_START, BatchSize, batch_options
 from vestige.scoring.language import sequence_log_probs
 from vestige.store import Split
 
@@ -23,12 +24,35 @@ class Sampling:
         max_new_tokens: a sample that has not ended by then is cut there.
         seed: of the random numbers.
         batch_size: sequences a forward pass.
+        max_tokens: tokens a forward pass with padding, at most.
+        temperature: logits are divided by it.
+        top_p: mass of the likeliest tokens that are drawn from.
+        top_k: number of them; 0 for all.
     """
 
     n_samples: int
     max_new_tokens: int
     seed: int
-    batch_size: int
+    batch_size: BatchSize
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+
+    @property
+    def is_own(self) -> bool:
+        """Whether samples are drawn from the model's own distribution, as FADE needs them."""
+        return (self.temperature, self.top_p, self.top_k) == (1.0, 1.0, 0)
+
+    @property
+    def sequences(self) -> int:
+        """Of one forward pass at first."""
+        return AUTO_START if self.batch_size == "auto" else self.batch_size
+
+    @property
+    def batches(self) -> dict[str, Any]:
+        """Arguments of the kind's scorer."""
+        return batch_options(self.batch_size, self.max_tokens)
 
 
 def sample_tokens(
@@ -49,7 +73,7 @@ def sample_tokens(
 
     Returns:
         `offsets` (n_items * n_samples + 1,) int64, `token_id` int32, `log_prob` (n_items * n_samples,) float64 nats,
-        `truncated` bool.
+        `truncated` bool; no `log_prob` where they are not drawn from the author's own distribution.
     """
     samples = generate(
         model,
@@ -57,13 +81,17 @@ def sample_tokens(
         n_samples=sampling.n_samples,
         max_new_tokens=sampling.max_new_tokens,
         seed=sampling.seed,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        batch_size="auto" if sampling.batch_size == "auto" else AUTO_START,
     )
-    columns = score(model, _continued(items, samples, sampling), batch_size=sampling.batch_size)
+    columns = score(model, _continued(items, samples, sampling), **sampling.batches)
     end = model.tokenizer.eos_token_id
     return {
         "offsets": columns["offsets"],
         "token_id": columns["token_id"],
-        "log_prob": sequence_log_probs(columns),
+        **({"log_prob": sequence_log_probs(columns)} if sampling.is_own else {}),
         "truncated": np.array([tokens[-1] != end for tokens in samples]),
     }
 
@@ -72,7 +100,7 @@ def rescore_tokens(
     score: Callable[..., Columns], model: Any, items: Sequence[Any], samples: Split, sampling: Sampling
 ) -> NDArray[np.float64]:
     """Log-probability under `model` of what another model sampled: token ids as sampled, never decoded in between."""
-    return sequence_log_probs(score(model, sampled_items(items, samples, sampling), batch_size=sampling.batch_size))
+    return sequence_log_probs(score(model, sampled_items(items, samples, sampling), **sampling.batches))
 
 
 def sampled_items(items: Sequence[Any], samples: Split, sampling: Sampling) -> list[Any]:

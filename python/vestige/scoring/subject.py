@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vestige.metrics.extraction import N_GRAM
 from vestige.metrics.text import rouge
+from vestige.scoring.batching import fitting
 from vestige.scoring.concepts import output_embeddings, value_vectors
 from vestige.scoring.further import FURTHER, Asked, other_answers
 from vestige.scoring.generation import greedy
@@ -75,7 +76,7 @@ def _note_facts(plan: Plan, subject: Checkpoint, model: Any) -> None:
     known = {
         **facts_of(subject, model),
         "upcast": "float32",
-        "batch_plan": {"batch_size": plan.batch_size, "examples_per_shard": dict(plan.examples_per_shard)},
+        "batch_plan": {**plan.batches, "examples_per_shard": dict(plan.examples_per_shard)},
         "threads": torch.get_num_threads(),
         "trust_remote_code": plan.trust_remote_code,
     }
@@ -146,7 +147,7 @@ def _scored(plan: Plan, unit: Unit, model: Any) -> dict[str, Columns]:
     items = [plan.encode(model, example) for example in plan.shards(unit.what)[unit.shard]]
     reduce = _receiver(plan, unit, found) if unit.what in plan.compared else None
     kept = {"layer": plan.layer, **plan.outputs}
-    found[unit.what] = plan.how.score(model, items, batch_size=plan.batch_size, reduce=reduce, **kept)
+    found[unit.what] = plan.how.score(model, items, reduce=reduce, **plan.batches, **kept)
     return found
 
 
@@ -155,7 +156,8 @@ def _further(plan: Plan, subject: Checkpoint, unit: Unit, model: Any) -> Columns
     split = unit.what.removeprefix("further-")
     examples = plan.shards(split)[unit.shard]
     others = other_answers(plan.examples[split])
-    asked = Asked(model, examples, plan.encode, plan.how.score, plan.batch_size, plan.max_new_tokens, others, plan.seed)
+    score = plan.how.score if plan.max_tokens is None else partial(plan.how.score, max_tokens=plan.max_tokens)
+    asked = Asked(model, examples, plan.encode, score, plan.batch_size, plan.max_new_tokens, others, plan.seed)
     made = [FURTHER[name](asked) for name in plan.further_of(split, subject.form)]
     return {name: values for columns in made for name, values in columns.items()}
 
@@ -166,14 +168,15 @@ def _patched(plan: Plan, subject: Checkpoint, unit: Unit, model: Any) -> Columns
     original = model if subject == plan.original else load(plan, plan.original)
     examples = plan.shards(unit.what.removeprefix("patched-"))[unit.shard]
     items = [plan.encode(original, example) for example in examples]
-    return {"patched_log_probs": patched_log_probs(original, model, items, batch_size=plan.batch_size)}
+    found = fitting(lambda n: patched_log_probs(original, model, items, batch_size=n), plan.batch_size)
+    return {"patched_log_probs": found}
 
 
 def _untrained(plan: Plan, unit: Unit, model: Any) -> Columns:
     """What a classifier says before it has learnt anything; nothing of one that gives a number."""
     bare = untrained(model, plan.seed)
     items = [plan.encode(bare, example) for example in plan.shards(unit.what.removeprefix("untrained-"))[unit.shard]]
-    columns = plan.how.score(bare, items, batch_size=plan.batch_size, layer=plan.layer)
+    columns = plan.how.score(bare, items, layer=plan.layer, **plan.batches)
     return {"random_log_prob": columns["class_log_prob"]} if "class_log_prob" in columns else {}
 
 
@@ -286,6 +289,6 @@ def _steps(plan: Plan, ours: tuple[Any, Split], theirs: tuple[Any, Split]) -> Co
     along = sampled_items(_prompts(plan, model), samples, plan.sampling)
     back = sampled_items(_prompts(plan, reference), reference_samples, plan.sampling)
     return {
-        "step_kl_forward": pair_divergences(model, reference, along, batch_size=plan.batch_size)["kl"],
-        "step_kl_reverse": pair_divergences(reference, model, back, batch_size=plan.batch_size)["kl"],
+        "step_kl_forward": pair_divergences(model, reference, along, **plan.batches)["kl"],
+        "step_kl_reverse": pair_divergences(reference, model, back, **plan.batches)["kl"],
     }

@@ -23,6 +23,7 @@ from vestige.data.concepts import Concept
 from vestige.data.examples import Example, digest
 from vestige.metrics.columns import TOKENS
 from vestige.metrics.extraction import N_GRAM
+from vestige.scoring.batching import BatchSize, batch_options
 from vestige.scoring.further import FURTHER, OF_FUNCTIONS, can_be_made
 from vestige.scoring.kinds import KINDS, Kind
 from vestige.scoring.lens import N_LAYERS
@@ -102,7 +103,8 @@ class Plan:
         store: where scores are kept.
         kind: kind of model, a name in `KINDS`.
         dtype: precision that weights are loaded in.
-        batch_size: sequences a forward pass.
+        batch_size: sequences a forward pass; "auto" is found, see `scoring.batching`.
+        max_tokens: tokens a forward pass with padding, at most; None for no cap.
         samples: sampled answers a prompt.
         prompts: number of forget prompts sampled after.
         max_new_tokens: length at which a sample is cut.
@@ -110,6 +112,7 @@ class Plan:
         layers: further ones, where the kind speaks in tokens.
         pooling: what is kept of them, see `outputs.Outputs`.
         seed: of the samples.
+        temperature: of the samples, as `top_p` and `sample_top_k`: 1, 1 and 0 are the models' own distributions.
         rule: how the answer is found among the tokens; None for the kind's own way.
         examples_per_shard: split to the examples of one shard; a split that is not named is one shard.
         further: columns of `scoring.further` that are made too, "steps" (exact divergences along the samples) and
@@ -130,7 +133,8 @@ class Plan:
     store: ScoreStore
     kind: str = "language"
     dtype: str = "float32"
-    batch_size: int = 64
+    batch_size: BatchSize = 64
+    max_tokens: int | None = None
     samples: int = 8
     prompts: int = 40
     max_new_tokens: int = 32
@@ -138,6 +142,9 @@ class Plan:
     layers: tuple[int, ...] = ()
     pooling: Pooling = "prompt"
     seed: int = 0
+    temperature: float = 1.0
+    top_p: float = 1.0
+    sample_top_k: int = 0
     rule: SpanRule | None = None
     examples_per_shard: Mapping[str, int] = field(default_factory=dict)
     further: tuple[str, ...] = ("alternatives",)
@@ -167,7 +174,21 @@ class Plan:
     @property
     def sampling(self) -> Sampling:
         """How answers are sampled."""
-        return Sampling(self.samples, self.max_new_tokens, self.seed, self.batch_size)
+        return Sampling(
+            self.samples,
+            self.max_new_tokens,
+            self.seed,
+            self.batch_size,
+            self.max_tokens,
+            self.temperature,
+            self.top_p,
+            self.sample_top_k,
+        )
+
+    @property
+    def batches(self) -> dict[str, Any]:
+        """Arguments of the kind's scorer."""
+        return batch_options(self.batch_size, self.max_tokens)
 
     @property
     def outputs(self) -> dict[str, Outputs]:
@@ -250,6 +271,7 @@ class Plan:
             **self.how.versions,
             **self.how.constants,
             **({"trust_remote_code": True} if self.trust_remote_code else {}),
+            **({} if self.max_tokens is None else {"max_tokens": self.max_tokens}),
         }
         data = {split: digest(examples) for split, examples in self.examples.items()}
         by_split = {
@@ -269,8 +291,9 @@ class Plan:
             "sampled": list(self.sampled),
             "samples": self.samples,
             "max_new_tokens": self.max_new_tokens,
-            "temperature": 1.0,
+            "temperature": self.temperature,
             "seed": self.seed,
+            **({} if self.sampling.is_own else {"top_p": self.top_p, "sample_top_k": self.sample_top_k}),
         }
         return {**by_split, "samples": {**common, **sampling}}
 
@@ -322,7 +345,7 @@ class Plan:
             if LEAKAGE in self.further and self.how.rescore is not None:
                 leaked = {**drawn, "leakage": "ROUGE-L recall"}
                 yield Unit(SAMPLED, {SAMPLED: leaked} if own else {})
-            if self.how.rescore or self.how.cross:
+            if (self.how.rescore or self.how.cross) and self.sampling.is_own:
                 stepped = {**settings, "steps": True} if self.stepped else settings
                 yield Unit("cross", self._versus(subject, "samples", stepped) if phase == 2 else {})
         if self.concepts and own and subject.form == "checkpoint":

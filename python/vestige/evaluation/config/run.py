@@ -46,6 +46,17 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _settings_of_tokens(self) -> "Config":
+        how, usual = self.scoring, Scoring()
+        odd = [name for name in ("max_tokens", "sampling") if getattr(how, name) != getattr(usual, name)]
+        odd += ["batch_size: auto"] if how.batch_size == "auto" else []
+        if odd and self.kind not in ("language", "vision_language"):
+            raise ValueError(
+                f"scoring.{odd[0]} is a setting of models that speak in tokens, which a {self.kind} does not"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _code_of_transformers(self) -> "Config":
         if self.models.trust_remote_code and self.kind == "diffusion":
             raise ValueError("models.trust_remote_code is about models of transformers; no code of a pipeline is run")

@@ -24,12 +24,28 @@ Further = Literal[
 ]
 
 
+class Drawing(Strict):
+    """How answers are sampled.
+
+    Attributes:
+        temperature: logits are divided by it; 0 takes the likeliest token, with one sample a prompt.
+        top_p: drawn is from the likeliest tokens that together reach this mass.
+        top_k: and from no more than so many; 0 for all.
+    """
+
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+
+
 class Scoring(Strict):
     """Everything that a stored number depends on.
 
     Attributes:
         dtype: "auto" (as stored), "float32", "bfloat16" or "float16"; sums are float32 or better in any case.
-        batch_size: sequences a forward pass.
+        batch_size: sequences a forward pass. "auto", for models that speak in tokens, begins with 64 and is halved by
+            what does not fit in memory: the last bits of scores then depend on the machine, and the report says so.
+        max_tokens: tokens a forward pass with padding, at most, of models that speak in tokens; default no cap.
         samples: sampled answers a prompt, for FADE.
         prompts: forget prompts that are sampled after, spread evenly over the file.
         max_new_tokens: a sample that has not ended by then is cut there.
@@ -37,6 +53,8 @@ class Scoring(Strict):
         layers: further ones; AD and CKA at each of them are in `tables/inside.csv` and in the report's further numbers.
         pooling: what is kept of them: their mean over the tokens of the prompt ("prompt") or of the answer ("answer"),
             or the state behind the prompt's last token ("last_prompt").
+        sampling: `temperature`, `top_p` and `top_k` of the samples. Only the default, the models' own distributions, is
+            good for FADE, which is left out for any other.
         seed: of the samples.
         spans: how the answer is found among the tokens, `docs/scoring-spans.md`; default `whole-offset`.
         chat: whether prompt and answer are turns in the chat template; default only for models of images and text.
@@ -56,13 +74,15 @@ class Scoring(Strict):
     """
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 64
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
     samples: Annotated[int, Field(ge=1)] = 8
     prompts: Annotated[int, Field(ge=1)] = 40
     max_new_tokens: Annotated[int, Field(ge=1)] = 32
     layer: int = -2
     layers: tuple[int, ...] = ()
     pooling: Pooling = "prompt"
+    sampling: Drawing = Drawing()
     seed: int = 0
     spans: Policy | None = None
     chat: bool | None = None
@@ -82,6 +102,12 @@ class Scoring(Strict):
     def _system_needs_chat(self) -> "Scoring":
         if self.system and not self.chat:
             raise ValueError("a system turn needs the chat template: set `chat: true`")
+        return self
+
+    @model_validator(mode="after")
+    def _one_greedy_sample(self) -> "Scoring":
+        if self.sampling.temperature == 0 and self.samples != 1:
+            raise ValueError("with `temperature: 0` all samples of a prompt are the same: set `samples: 1`")
         return self
 
     @property
