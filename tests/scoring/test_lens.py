@@ -2,14 +2,19 @@
 
 import numpy as np
 import pytest
+import tiny_vision as made
 import torch
+from PIL import Image
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
+from vestige.data.examples import Example
 from vestige.metrics.probing import candidate_budgets
 from vestige.scoring import forward as forwards
+from vestige.scoring import vision_language
 from vestige.scoring.forward import ScoringError
-from vestige.scoring.lens import lens_budgets, read_layers
+from vestige.scoring.lens import _Head, lens_budgets, read_layers
 from vestige.scoring.loading import load_language_model
+from vestige.scoring.patching import blocks
 from vestige.scoring.spans import Sequence
 
 ITEMS = [Sequence(tuple(range(5, 17)), 4), Sequence(tuple(range(30, 36)), 2), Sequence(tuple(range(50, 61)), 9)]
@@ -100,3 +105,25 @@ def test_a_model_without_a_decoder_is_refused(tiny):
     model = load_language_model(tiny, device="cpu")
     with pytest.raises(ScoringError, match="no decoder was found in Bare"):
         lens_budgets(replace(model, model=Bare(model.model)), ITEMS, batch_size=1)
+
+
+@pytest.mark.parametrize("make", [made.llava, made.blip, made.qwen], ids=["llava", "blip-2", "qwen-vl"])
+def test_the_head_of_models_of_images_gives_what_they_say(make, tmp_path):
+    """States behind the last block, read as those of any other, become the model's own distribution."""
+    torch.manual_seed(0)
+    make(tmp_path)
+    model = vision_language.load(tmp_path, dtype="float32", device="cpu")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (10, 12, 3), np.uint8)).save(tmp_path / "image.png")
+    example = Example("1", "Question: Who is it?\nAnswer:", " good film.", "1", image=str(tmp_path / "image.png"))
+    item, kept = vision_language.encode(model, example), []
+    hook = blocks(model)[-1].register_forward_hook(lambda _, __, out: kept.append(first_of(out)))
+    said = torch.cat(list(forwards.forward(model, [item]).chunks))
+    hook.remove()
+    behind = kept[0][0, -len(item.ids) :][item.start - 1 : -1]
+    with torch.inference_mode():
+        found = _Head.of(model, item).logits(behind)
+    torch.testing.assert_close(found, said, atol=1e-4, rtol=1e-4)
+
+
+def first_of(out):
+    return out if isinstance(out, torch.Tensor) else out[0]
