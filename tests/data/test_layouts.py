@@ -351,7 +351,10 @@ def canvas(tmp_path):
 
 def test_unlearn_canvas(canvas):
     splits = read_layout("unlearn-canvas", canvas)
-    assert {name: len(split) for name, split in splits.items()} == {"forget": 4, "retain": 4, "holdout": 4}
+    counts = {"forget": 4, "retain": 4, "holdout": 4, "images": 4}
+    assert {name: len(split) for name, split in splits.items()} == counts
+    asked = [(e.prompt, e.label, e.cluster, e.image) for e in splits["images"]]
+    assert ("A Cats image in Photo style.", "Seed_Images", "Cats", "") in asked
     first = splits["forget"][0]
     assert (first.prompt, first.label, first.cluster) == ("A Bears image in Van Gogh style.", "Van_Gogh", "Bears")
     assert first.image == str(canvas / "Van_Gogh" / "Bears" / "1.jpg")

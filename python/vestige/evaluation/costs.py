@@ -19,6 +19,7 @@ from vestige.evaluation.tasks import EvaluationError, Task
 from vestige.metrics.extraction import N_GRAM
 from vestige.report.numbers import size
 from vestige.scoring.batching import AUTO_START
+from vestige.scoring.diffusion_sampling import N_STEPS
 from vestige.scoring.option_orders import option_orders
 from vestige.scoring.recorded import recorded_file
 from vestige.scoring.subject import kept_bytes, weight_bytes
@@ -101,6 +102,8 @@ def _of_unit(plan: Plan, unit: Unit, task: Task) -> Cost:
         return Cost(disk=disk + RECORD_BYTES, seconds=disk / READ_BYTES)
     if unit.what in ("samples", "cross"):
         return _of_sampling(plan, unit, shape)
+    if unit.what.startswith("judged-"):
+        return _of_judging(plan, unit, shape)
     if unit.what == SAMPLED:
         return Cost(disk=len(plan.examples["forget"]) * plan.samples * 8 + RECORD_BYTES)
     if unit.what == PREFIXES:
@@ -110,6 +113,15 @@ def _of_unit(plan: Plan, unit: Unit, task: Task) -> Cost:
     if unit.what in (split, untrained_split(split)):
         return _of_split(plan, unit, shape, known)
     return (_of_patching if unit.what == patched_split(split) else _of_further)(task, split, shape, known)
+
+
+def _of_judging(plan: Plan, unit: Unit, shape: Shape) -> Cost:
+    """Images are drawn in `N_STEPS` passes and each looked at by every judge; real ones are looked at only."""
+    split = unit.what.removeprefix("judged-")
+    n_examples = len(plan.shards(split)[unit.shard])
+    n_images, steps = (n_examples * plan.samples, N_STEPS) if split == "images" else (n_examples, 0)
+    passes = (steps + len(plan.judges)) * ceil(n_images / _sequences(plan))
+    return Cost(passes, n_images * 4096 * FLOAT_BYTES + RECORD_BYTES, _seconds(shape, n_images * steps, passes))
 
 
 def _of_recorded(task: Task, missing: Sequence[Unit]) -> Cost:

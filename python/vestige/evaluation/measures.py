@@ -20,7 +20,15 @@ from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS
 from vestige.metrics.fade import FADE, fade_arrays, monte_carlo_error, prompt_error
 from vestige.metrics.regression import PREDICTION_DISTANCE
 from vestige.scoring.sources import Form
-from vestige.scoring.units import Checkpoint, further_split, patched_split, sampled_split, untrained_split, versus
+from vestige.scoring.units import (
+    Checkpoint,
+    further_split,
+    judged_split,
+    patched_split,
+    sampled_split,
+    untrained_split,
+    versus,
+)
 from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
 from vestige.stats.estimate import Estimate
 from vestige.store import Split
@@ -178,6 +186,10 @@ class Reader:
     def _data(self, split: str, column: str) -> NDArray[Any] | None:
         if column == "cluster":
             return self._clusters.get(split)
+        if column in ("concept", "other_concept"):
+            return self._column(self._run.of("original")[0], split, f"asked_{column}")
+        if column == "features":
+            return self._column(self._run.of("original")[0], split, column)
         if column == "random_log_prob":
             return self._column(self._run.of("original")[0], untrained_split(split), column)
         examples = self._run.scoring.examples.get(split)
@@ -185,10 +197,13 @@ class Reader:
             return None
         if column == "label":
             return _right_options(examples)
+        if column == "forgotten":
+            labels = {example.label for example in self._run.scoring.examples["forget"]}
+            return np.repeat([example.label in labels for example in examples], self._run.scoring.samples)
         return np.array([e.answer.strip() for e in examples]) if column == "answer" else None
 
     def _column(self, subject: Subject, split: str, column: str) -> NDArray[Any] | None:
-        for name in (split, further_split(split), patched_split(split), sampled_split(split)):
+        for name in (split, further_split(split), patched_split(split), sampled_split(split), judged_split(split)):
             opened = self._open(subject.checkpoint, name)
             if opened is not None and (found := opened.get(column)) is not None:
                 return found

@@ -88,6 +88,8 @@ class RunPlan:
         number = {name: i for i, name in enumerate(names)}
         ids = {s: np.array([number[e.cluster] for e in split], np.int64) for s, split in examples.items()}
         concepts = np.unique([c.concept for c in self.scoring.concepts], return_inverse=True)[1].astype(np.int64)
+        if "images" in ids:
+            ids["images"] = np.repeat(ids["images"], self.scoring.samples)
         return {**ids, "samples": ids["forget"][list(self.scoring.sampled)], "concepts": concepts}
 
 
@@ -108,7 +110,8 @@ def plan_run(
             other classes.
     """
     given = examples_of(config.data)
-    passes = wanted(given, config.scoring.further, config.data.further)
+    judges = config.models.judge.paths
+    passes = wanted(given, (*config.scoring.further, *(f"judge {name}" for name in judges)), config.data.further)
     probes = probe_examples(config, given)
     examples = {split: rows for split, rows in given.items() if split in SPLITS or split in passes} | probes
     store, known = out / "store", fingerprints or {}
@@ -138,6 +141,7 @@ def plan_run(
         sample_top_k=drawing.top_k,
         wanted={**passes, **dict.fromkeys(probes, frozenset({TOKENS}))},
         original=subjects[0].checkpoint,
+        judges={name: find(f"judge of {name}", path) for name, path in judges.items()},
         concepts=_concepts(config, subjects[0].checkpoint),
         only=dict.fromkeys(probes, _asked_otherwise(config, subjects)),
         members=_only_members(members, subjects),

@@ -42,8 +42,9 @@ def wanted(splits: Iterable[str], asked: Iterable[str], named: Iterable[str] = (
 def _read(metric: Metric, there: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
     """The further splits that a metric reads, with what must be done with each."""
     for model, split, column in (need.split(".") for need in metric.needs):
-        if split in there and split not in SPLITS and model not in ("data", "versus"):
-            yield split, BY_NAME[column].passes
+        passes = BY_NAME[column].made_of_split(model)
+        if split in there and split not in SPLITS and passes:
+            yield split, passes
 
 
 def _lacking(metric: Metric, there: frozenset[str], made: frozenset[str], named: frozenset[str]) -> Iterator[str]:
@@ -51,8 +52,9 @@ def _lacking(metric: Metric, there: frozenset[str], made: frozenset[str], named:
     for need in metric.needs:
         model, split, column = need.split(".")
         passes = BY_NAME[column].passes
-        can_be_made = bool(passes) and (split in named or passes <= made)
-        if split not in there or not (model == "data" or can_be_made):
+        judged = any(name.startswith("judge") for name in passes)
+        can_be_made = bool(passes) and (passes <= made or (split in named and not judged))
+        if split not in there or not ((model == "data" and not judged) or can_be_made):
             yield need
 
 

@@ -26,6 +26,12 @@ class Column:
     source: str = ""
     made_of: tuple[str, ...] = ()
 
+    def made_of_split(self, model: str) -> frozenset[str]:
+        """Likewise as a column of a model's split; of the data's own a run makes only what judges see in images."""
+        if model == "versus":
+            return frozenset()
+        return frozenset(p for p in self.passes if model != "data" or p.startswith("judge"))
+
     @property
     def passes(self) -> frozenset[str]:
         """What a run does to have it: "tokens" (every split's pass) or names of `scoring.further`; or nothing."""
@@ -33,6 +39,8 @@ class Column:
             return frozenset(each for name in self.made_of for each in BY_NAME[name].passes)
         if asked := re.match(r"`scoring\.further: \[(.*?)\]", self.source):
             return frozenset(asked[1].split(", "))
+        if judge := re.match(r"`models\.judge: \{(\w+)", self.source):
+            return frozenset({f"judge {judge[1]}"})
         return frozenset() if self.source and not self.source.startswith("`scoring") else frozenset({TOKENS})
 
 
@@ -59,6 +67,11 @@ _LENS = "`scoring.further: [lens]`"
 _ORDERS = "`scoring.further: [orders]`, with `options` in the holdout"
 _REPHRASED = "`scoring.further: [rephrased]`, with `paraphrases` in the holdout"
 _PROBES = "`scoring.further: [probes]`, with `rewordings` of the forget questions"
+
+
+def _judge(name: str) -> str:
+    return f"`models.judge: {{{name}: FOLDER}}`"
+
 
 COLUMNS: tuple[Column, ...] = (
     Column("offsets", "(n_examples + 1,)", "where each example's scored tokens begin, and the end of the last"),
@@ -123,13 +136,13 @@ COLUMNS: tuple[Column, ...] = (
         "predicted value, in the target's unit",
         _REGRESSION,
     ),
-    Column("features", "(n_examples, n_features)", "features of an image", "run a feature extractor on images"),
+    Column("features", "(n_examples, n_features)", "features of an image", _judge("features")),
     Column(
         "restored_features", "(n_examples, n_copies, n_features)", "of degraded copies, restored", "restore, extract"
     ),
-    Column("concept", "(n_examples,)", "concept that was asked for, or that a classifier sees", "classify images"),
-    Column("other_concept", "(n_examples,)", "likewise of the other domain (style or object)", "classify images"),
-    Column("forgotten", "(n_examples,)", "whether the forgotten concept was asked for", "give it with the prompts"),
+    Column("concept", "(n_examples,)", "concept that was asked for, or that a classifier sees", _judge("concept")),
+    Column("other_concept", "(n_examples,)", "likewise of the other domain (style or object)", _judge("other_concept")),
+    Column("forgotten", "(n_examples,)", "whether a label of the forget split was asked for", ""),
     Column("right_log_prob", "(n_examples,)", "mean log-probability a token, paraphrased answer, nats", _OTHERS),
     Column("wrong_log_prob", "(n_examples, n_wrong)", "likewise of each wrong answer", _OTHERS),
     Column("option_log_prob", "(n_examples, n_options)", "log-probability of each option, nats", _OTHERS),
@@ -188,7 +201,8 @@ def origin(need: str) -> str:
     """
     model, split, column = need.split(".", 2)
     known = BY_NAME.get(column)
-    if known is not None and known.passes and split not in (*SPLITS, *MADE, "parameters"):
+    judged = known is not None and known.source.startswith("`models.judge")
+    if known is not None and known.passes and not judged and split not in (*SPLITS, *MADE, "parameters"):
         return f"`{need}`: name a file of it in the configuration, `data.further: {{{split}: FILE}}`"
     if known is not None and known.source.startswith("`"):
         return f"`{need}`: ask for it in the configuration, {known.source}"

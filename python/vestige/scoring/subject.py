@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from vestige.metrics.extraction import N_GRAM
 from vestige.metrics.text import rouge
+from vestige.scoring import classifier
 from vestige.scoring.batching import fitting
 from vestige.scoring.concepts import output_embeddings, value_vectors
 from vestige.scoring.further import FURTHER, Asked, other_answers
 from vestige.scoring.generation import greedy
+from vestige.scoring.judging import judged, judged_drawings
 from vestige.scoring.language import Reduce, ScoringError
 from vestige.scoring.opening import facts_of, open_subject
 from vestige.scoring.pairs import pair_divergences
@@ -118,6 +120,8 @@ def _columns(plan: Plan, subject: Checkpoint, unit: Unit, model: Callable[[], An
         return {versus(r, "samples"): _cross_scores(plan, subject, model(), r) for r in plan.references}
     if unit.what == "parameters":
         return {versus(r, "parameters"): weight_columns(subject.folder, r.folder) for r in plan.references}
+    if unit.what.startswith("judged-"):
+        return {unit.what: _judged(plan, unit, model)}
     if unit.what == SAMPLED:
         return {SAMPLED: _leaked(plan, subject, model())}
     if unit.what == PREFIXES:
@@ -170,6 +174,23 @@ def _patched(plan: Plan, subject: Checkpoint, unit: Unit, model: Any) -> Columns
     items = [plan.encode(original, example) for example in examples]
     found = fitting(lambda n: patched_log_probs(original, model, items, batch_size=n), plan.batch_size)
     return {"patched_log_probs": found}
+
+
+def _judged(plan: Plan, unit: Unit, model: Callable[[], Any]) -> Columns:
+    """What the judges see in images that the model draws, or in real ones."""
+    split = unit.what.removeprefix("judged-")
+    examples = plan.shards(split)[unit.shard]
+    if split == "real":
+        images = [example.image for example in examples]
+        return judged({"features": _judge(plan.judges["features"])}, images, examples, plan.sampling.sequences)
+    judges = {name: _judge(checkpoint) for name, checkpoint in plan.judges.items()}
+    return judged_drawings(model(), judges, examples, plan.sampling)
+
+
+@cache
+def _judge(checkpoint: Checkpoint) -> classifier.Classifier:
+    """A worker keeps the judges: they look at the images of every model."""
+    return classifier.load(checkpoint.folder, name=checkpoint.name, dtype="float32")
 
 
 def _untrained(plan: Plan, unit: Unit, model: Any) -> Columns:

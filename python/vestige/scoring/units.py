@@ -125,6 +125,7 @@ class Plan:
         only: split to the fingerprints of the models that are scored on it, where that is not every model.
         members: models that only count as one of an ensemble: of these the splits of `COUNTED` are scored, no more.
         original: the model before unlearning, where the run has one.
+        judges: name to the classifier that looks at drawn images, see `judging`.
         concepts: value vectors that are read from the weights of each model.
     """
 
@@ -155,6 +156,7 @@ class Plan:
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
     members: tuple[Checkpoint, ...] = ()
     original: Checkpoint | None = None
+    judges: Mapping[str, Checkpoint] = field(default_factory=dict)
     concepts: tuple[Concept, ...] = ()
 
     @property
@@ -338,6 +340,7 @@ class Plan:
                 yield from (Unit(untrained_split(split), bare, shard, n_shards) for shard in range(n_shards))
         if PREFIXES in self.further and self.how.rescore is not None:
             yield from self._prefixes(subject, own)
+        yield from self._judged(subject, own)
         if self.how.sample is not None:
             settings = self.settings["samples"]
             drawn = {**settings, "model": subject.fingerprint}
@@ -376,6 +379,17 @@ class Plan:
         both = {"model": subject.fingerprint, "original": self.original.fingerprint if self.original else ""}
         return {patched_split(split): {**self.settings[split], **both}}
 
+    def _judged(self, subject: Checkpoint, own: bool) -> Iterator[Unit]:
+        """What judges see in images that are drawn, and of real ones their features, which are nobody's."""
+        for split, names in (("images", tuple(self.judges)), ("real", ("features",))):
+            names = tuple(name for name in names if name in self.judges)
+            if split in self.examples and names and (split == "images" or subject == self.original):
+                judges = {name: self.judges[name].fingerprint for name in names}
+                made = {"samples": self.samples, "seed": self.seed, "model": subject.fingerprint, "judges": judges}
+                outputs = {judged_split(split): {**self.settings[split], **made}} if own else {}
+                n_shards = len(self.shards(split))
+                yield from (Unit(judged_split(split), outputs, shard, n_shards) for shard in range(n_shards))
+
     def _untrained(self, original: Checkpoint, split: str) -> dict[str, Settings]:
         if "untrained" not in self.further or self.kind != "classifier":
             return {}
@@ -405,6 +419,11 @@ def patched_split(split: str) -> str:
 def untrained_split(split: str) -> str:
     """Name in the store of what the original says of a split with random weights."""
     return f"untrained-{split}"
+
+
+def judged_split(split: str) -> str:
+    """Name in the store of what judges see in the images of a split."""
+    return f"judged-{split}"
 
 
 def sampled_split(split: str) -> str:

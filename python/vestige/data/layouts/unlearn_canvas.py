@@ -20,8 +20,9 @@ def read(folder: Path, part: str, prompt: str) -> dict[str, list[Row]]:
 
     Returns:
         `forget` and `retain`, the images numbered 1 to 18, and `holdout`, the others of what is forgotten, which no
-        model was trained on. Prompts are those that the authors' models were trained with; the label is the style (or
-        object) and clusters are objects (or styles).
+        model was trained on; and `images`, one prompt for each object in each style, which images are drawn after and
+        judged (`models.judge`). Prompts are those that the authors' models were trained with; the label is the style
+        (or object) and clusters are objects (or styles).
 
     Source: OPTML-Group/UnlearnCanvas 920cfd1, `diffusion_model_finetuning/dataset_preparation.py` (`GenerationDataset`;
         its evaluation set begins at image 18, which it also trains on).
@@ -40,7 +41,9 @@ def read(folder: Path, part: str, prompt: str) -> dict[str, list[Row]]:
         forgotten = part == (style if by_style else thing)
         if split := _split(forgotten, int(path.stem)):
             splits[split].append(_image(folder, path, style, thing, by_style, prompt))
-    return splits
+    pairs = sorted({(style, thing) for _, style, thing in found})
+    asked = [Row(str(folder), "-".join(pair), _asked(*pair, by_style, prompt), folder) for pair in pairs]
+    return {**splits, "images": asked}
 
 
 def _split(forgotten: bool, number: int) -> str:
@@ -51,13 +54,16 @@ def _split(forgotten: bool, number: int) -> str:
 
 def _image(folder: Path, path: Path, style: str, thing: str, by_style: bool, prompt: str) -> Row:
     name = path.relative_to(folder).as_posix()
+    values = {"id": name, "image": path.absolute(), **_asked(style, thing, by_style, prompt)}
+    return Row(str(path), name, values, folder)
+
+
+def _asked(style: str, thing: str, by_style: bool, prompt: str) -> dict[str, str]:
+    """The prompt, with the concept of the forgotten one's domain as label and that of the other as cluster."""
     look = "Photo" if style == PHOTOS else style.replace("_", " ")
     label, cluster = (style, thing) if by_style else (thing, style)
-    values = {
-        "id": name,
+    return {
         "prompt": prompt.replace("{question}", f"A {thing} image in {look} style."),
-        "image": path.absolute(),
         "label": label,
         "cluster": cluster,
     }
-    return Row(str(path), name, values, folder)

@@ -12,7 +12,7 @@ from vestige.metrics.columns import BY_NAME, MADE, SPLITS
 def further_splits() -> tuple[str, ...]:
     """Names of splits that some metric reads and that have no field of their own in `Data`."""
     needs = (need.split(".") for metric in METRICS for need in metric.needs)
-    scored = {split for model, split, column in needs if model not in ("data", "versus") and BY_NAME[column].passes}
+    scored = {split for model, split, column in needs if BY_NAME[column].made_of_split(model)}
     return tuple(sorted(scored - {*SPLITS, *MADE}))
 
 

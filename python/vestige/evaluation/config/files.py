@@ -82,6 +82,7 @@ def _with_paths(config: Config, checkpoint: Callable[[str], str], data: Callable
             "unlearned": tuple(_unlearned(model, checkpoint, data) for model in given.unlearned),
             "controls": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in given.controls),
             "retrained_ensemble": tuple(map(checkpoint, given.retrained_ensemble)),
+            "judge": given.judge.model_copy(update={n: checkpoint(path) for n, path in given.judge.paths.items()}),
             "shadows": tuple(m.model_copy(update={"path": checkpoint(m.path)}) for m in given.shadows),
         }
     )

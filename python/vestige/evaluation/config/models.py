@@ -102,6 +102,25 @@ class Shadow(Strict):
     saw: tuple[Literal["forget", "holdout"], ...] = ()
 
 
+class Judge(Strict):
+    """Image classifiers that say what is in the images of a generator; each a folder or hub id.
+
+    Attributes:
+        concept: its classes are the concepts of the forgotten one's domain, such as styles. For UA and IRA.
+        other_concept: likewise of the other domain, such as objects. For CRA.
+        features: the input of its last layer are the features of FID; an Inception's are those of published FIDs.
+    """
+
+    concept: str = ""
+    other_concept: str = ""
+    features: str = ""
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Those that are given."""
+        return {name: path for name, path in self.model_dump().items() if path}
+
+
 class Models(Strict):
     """The checkpoints.
 
@@ -122,6 +141,7 @@ class Models(Strict):
             passes a model, where each of `retrained` is compared with every model in every way.
         shadows: models trained like the original with and without the forget and the holdout examples, for LiRA; two at
             least that saw each of the two, and two that did not.
+        judge: of an image generator, classifiers of what it draws after the prompts of `data.further: {images: FILE}`.
     """
 
     original: str
@@ -134,6 +154,7 @@ class Models(Strict):
     trust_remote_code: bool = False
     retrained_ensemble: tuple[str, ...] = ()
     shadows: tuple[Shadow, ...] = ()
+    judge: Judge = Judge()
 
     @model_validator(mode="after")
     def _allowed_code(self) -> "Models":

@@ -89,6 +89,14 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _judge_of_drawings(self) -> "Config":
+        if self.models.judge.paths and self.kind != "diffusion":
+            raise ValueError(
+                f"models.judge says what is in images that a generator draws, which a {self.kind} does not"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _known_models(self) -> "Config":
         wanted = self.interventions
         if wanted is None:
