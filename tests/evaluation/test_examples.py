@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from vestige.data.examples import DataError
 from vestige.evaluation.config import ConfigError, Data, read_config, write_config
 from vestige.evaluation.examples import examples_of
+from vestige.evaluation.wanted import wanted
 
 
 @pytest.fixture
@@ -40,6 +41,16 @@ def test_a_layout_gives_the_further_splits_that_metrics_read_unless_they_have_a_
     assert set(splits) == {"forget", "retain", "real_authors", "world_facts"}
     assert "real_authors_perturbed" in splits["real_authors"][0].prompt
     assert splits["world_facts"][0].prompt == "When?"
+
+
+def test_model_utility_is_had_of_tofus_own_tables_with_two_words_in_the_configuration(folder):
+    row = {"question": "Who?", "answer": "Ibsen", "perturbed_answer": ["Grieg", "Munch"]}
+    for name in ("real_authors_perturbed", "world_facts_perturbed", "retain_perturbed"):
+        (folder / "tofu" / f"{name}.json").write_text(json.dumps(row))
+    splits = examples_of(Data(layout="tofu", folder=str(folder / "tofu")))
+    passes = {"tokens", "alternatives", "texts"}
+    assert wanted(splits, ["alternatives", "texts"]) == dict.fromkeys(("real_authors", "world_facts"), passes)
+    assert all(example.perturbed_answers == (" Grieg", " Munch") for example in splits["world_facts"])
 
 
 def test_a_layout_without_a_split_that_is_needed_says_so(folder):

@@ -14,6 +14,7 @@ from vestige.data.examples import DataError
 from vestige.evaluation import evaluate
 from vestige.evaluation.config import Data, further_splits
 from vestige.evaluation.wanted import wanted
+from vestige.metrics.muse import utility_curve
 from vestige.store import ScoreStore
 
 PROBES = ("forget_fill_in_blank", "forget_question_answer", "forget_adversarial")
@@ -93,6 +94,14 @@ def test_model_utility_is_the_harmonic_mean_of_its_nine_parts(run):
         parts.append(np.mean(np.maximum(0, 1 - geometric / (np.exp(columns["right_log_prob"]) + 1e-10))))
     assert min(parts) > 0
     assert scores(evaluated, "original")["ModelUtility"].value == pytest.approx(hmean(parts), rel=1e-6)
+
+
+def test_sustainability_is_a_curve_over_the_models_of_a_run(run):
+    evaluated, _ = run
+    kept = {row.model: row.scores["KnowMem-retain"].value for row in evaluated.report.rows}
+    (unlearned,) = kept.keys() - {"original", "retrained-0"}
+    curve = utility_curve([1, 2], [kept["original"], kept[unlearned]], kept["original"])
+    assert curve.kept == (1.0, pytest.approx(kept[unlearned] / kept["original"]))
 
 
 def test_of_a_further_split_only_what_metrics_read_is_scored(run):
