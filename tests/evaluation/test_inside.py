@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from vestige.evaluation import evaluate
+from vestige.evaluation import evaluate, score
 from vestige.evaluation.config import Config
+from vestige.evaluation.measures import Reader
 from vestige.evaluation.plan import plan_run
+from vestige.metrics.probing import ANSWER_DEPTH, DEPTH
 from vestige.store import ScoreStore
 
 PLACES = ("Lyon", "Bern", "Riga", "Oslo", "Rome", "Bonn", "Linz", "Graz")
@@ -196,11 +198,26 @@ def test_layers_that_a_kind_has_not_or_that_are_named_twice_are_refused(folder):
             Config.model_validate(raw)
 
 
+def test_two_workers_write_the_same_bytes_and_make_again_what_is_lost(run, folder, differing):
+    score(folder / "config.yaml", folder / "two", jobs=2)
+    assert not differing(run.folder / "store", folder / "two" / "store")
+    for lost in ("half-*/patched-entities", "original-*/words", "retrained-1-*/concepts"):
+        (path,) = (folder / "two" / "store").glob(lost)
+        shutil.rmtree(path)
+    score(folder / "config.yaml", folder / "two", jobs=1)
+    assert not differing(run.folder / "store", folder / "two" / "store")
+
+
 def test_without_entities_whole_answers_are_read_and_called_so(folder):
-    config = write_config(folder, "answers.yaml", {}, further=["patched"])
-    run = evaluate(config, folder / "answers", jobs=1)
-    assert scores(run, "retrained-0")["UDS-answer"].value == 1
-    assert "UDS" not in scores(run, "half")
+    path = write_config(folder, "answers.yaml", {}, further=["patched"])
+    raw = yaml.safe_load(path.read_text())
+    raw["models"]["retrained"] = raw["models"]["retrained"][:1]
+    path.write_text(yaml.safe_dump(raw))
+    plan, _ = score(path, folder / "answers", jobs=1)
+    reader, (retrained,), (half,) = Reader(plan), plan.of("retrained"), plan.of("unlearned")
+    assert reader.estimate(ANSWER_DEPTH, retrained, retrained).value == 1
+    assert 0 < reader.estimate(ANSWER_DEPTH, half, retrained).value < 1
+    assert not reader.has(DEPTH, half, retrained)
 
 
 def test_what_is_stored_is_bound_to_the_original(folder, tmp_path):
