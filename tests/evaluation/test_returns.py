@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from itertools import takewhile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ import yaml
 
 from vestige.data.examples import read_examples
 from vestige.evaluation import ConfigError, evaluate, read_config
+from vestige.evaluation.changes import Changed
+from vestige.evaluation.relearnt import relearning_steps
+from vestige.meta.intervention import read_interventions
 from vestige.report.json import read_json
 from vestige.store import ScoreStore
 
@@ -115,6 +120,43 @@ def test_what_is_told_is_asked_for_and_gives_fa_context(changed_run):
     scores = {row.model: row.scores["FA-context"] for row in changed_run.report.rows}
     assert scores["GA@12"].value == correct(changed_run, "GA@12", "reintroduced").mean()
     assert np.isnan(scores["SSD@30"].value) and scores["SSD@30"].reason
+
+
+def test_the_metric_of_relearning_is_made_of_the_curves(changed_run):
+    """By hand: steps until nine tenths of the original's accuracy, or all of them; undefined without an end."""
+    found = next(row for row in changed_run.report.rows if row.model == "GA@12").scores["AIN"].value
+    target = 0.9 * correct(changed_run, "original").mean()
+    curves = [json.loads(path.read_text()) for path in (changed_run.folder / "changed").glob("*-curve.json")]
+    steps = {min(len(list(takewhile(lambda a: a < target, curve))), 12) for curve in curves}
+    assert np.isnan(found) or any(found == pytest.approx(u / r) for u in steps for r in steps if r)
+    assert np.isnan(next(row for row in changed_run.report.rows if row.model == "SSD@30").scores["AIN"].value)
+
+
+@pytest.mark.parametrize(
+    "name, curve, steps",
+    [
+        ("u", (0.1, 0.3, 0.95), [2.0]),
+        ("u", (0.95, 1.0), [0.0]),
+        ("u", (0.1, 0.2, 0.3), [2.0]),
+        ("retrained-0", (0.1, 0.2, 0.3), []),
+        ("other", (), None),
+    ],
+)
+def test_steps_until_the_original_s_accuracy_is_nearly_back(name, curve, steps):
+    made = (Changed("c", name, "relearn 2", Path(), curve, ()),)
+    found = relearning_steps(made, name, original=1.0)
+    assert found is None if steps is None else found.tolist() == steps
+
+
+def test_what_metrics_did_can_be_handed_to_reliability(changed_run):
+    path = changed_run.folder / "tables" / "interventions.json"
+    fields, value = json.loads(path.read_text())["FA"], {r.model: r.scores["FA"].value for r in changed_run.report.rows}
+    assert fields["unlearned_change"] == [pytest.approx(value["GA@12, relearn 12"] - value["GA@12"])]
+    assert fields["retrained_change"] == pytest.approx(value["retrained-0, relearn 12"] - value["retrained-0"])
+    assert fields["before"] == [value["GA@12"]] and fields["after"] == [value["GA@12, 3 bits"]]
+    assert value["original"] in fields["with_knowledge"] and value["retrained-0"] in fields["without_knowledge"]
+    read = {quality.metric for quality in read_interventions(path)}
+    assert read >= {"FA", "FA-para", "ES"} and not read & {"RA", "JS", "AD"}
 
 
 def test_a_second_run_changes_and_scores_nothing(changed_run, monkeypatch, no_forward_pass):

@@ -20,6 +20,7 @@ from vestige.evaluation.machine import describe
 from vestige.evaluation.measures import Measures, fade_details, measure, verdict_distances, verdicts
 from vestige.evaluation.plan import RunPlan
 from vestige.evaluation.returns import returns
+from vestige.evaluation.robustness import write_robustness
 from vestige.evaluation.scores import estimate_costs, prepare, score, silent, work
 from vestige.evaluation.spending import spending
 from vestige.evaluation.tables import write_tables
@@ -93,6 +94,7 @@ def evaluate(
     report_step("measuring", 2, 3)
     folder = Path(out)
     write_tables(measures, found, folder / "tables")
+    write_robustness(measures, folder / "tables" / "interventions.json")
     seconds["measuring"] = perf_counter() - began
     _write_report(report, folder)
     report_step("measuring", 3, 3)

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from vestige.data.examples import Example
 from vestige.evaluation import ensembles
 from vestige.evaluation.plan import RunPlan, Subject
+from vestige.evaluation.relearnt import relearning_steps
 from vestige.evaluation.worked_out import WORKED_OUT
 from vestige.metrics import DISTANCES, METRICS, Metric, ScoreTable, estimate
+from vestige.metrics.accuracy import forget_accuracy_on
 from vestige.metrics.columns import BY_NAME as COLUMNS
 from vestige.metrics.diffusion import DENOISING_DISTANCE, FADE_SCORE
 from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS
@@ -37,6 +39,8 @@ COLLAPSED_BELOW = 0.7
 """Share of the original's retain accuracy under which a model counts as collapsed (chosen on demo runs)."""
 
 Arrays = Mapping[str, NDArray[Any]]
+
+_KNOWLEDGE = forget_accuracy_on("forget")
 
 _OF: Mapping[Form, str] = {
     "checkpoint": "this model",
@@ -203,11 +207,20 @@ class Reader:
         return np.array([e.answer.strip() for e in examples]) if column == "answer" else None
 
     def _column(self, subject: Subject, split: str, column: str) -> NDArray[Any] | None:
+        if split == "relearning":
+            return self._relearnt(subject)
         for name in (split, further_split(split), patched_split(split), sampled_split(split), judged_split(split)):
             opened = self._open(subject.checkpoint, name)
             if opened is not None and (found := opened.get(column)) is not None:
                 return found
         return self._worked_out(subject, split, column)
+
+    def _relearnt(self, subject: Subject) -> NDArray[Any] | None:
+        """Steps until the original's accuracy was nearly back; None where the model did not relearn."""
+        known = self.arrays(_KNOWLEDGE, self._run.of("original")[0], None)
+        if _KNOWLEDGE.absent(known):
+            return None
+        return relearning_steps(self._run.changed, subject.name, _KNOWLEDGE.summary(_KNOWLEDGE.values(known).arrays))
 
     def _worked_out(self, subject: Subject, split: str, column: str) -> NDArray[Any] | None:
         """A column that is made of stored ones; None where they are not all there."""

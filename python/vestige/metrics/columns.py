@@ -68,6 +68,8 @@ _ORDERS = "`scoring.further: [orders]`, with `options` in the holdout"
 _REPHRASED = "`scoring.further: [rephrased]`, with `paraphrases` in the holdout"
 _PROBES = "`scoring.further: [probes]`, with `rewordings` of the forget questions"
 
+_RELEARN = "`interventions: {relearn: ...}`"
+
 
 def _judge(name: str) -> str:
     return f"`models.judge: {{{name}: FOLDER}}`"
@@ -186,7 +188,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("unseen_margin", "(n_examples, n_models)", "margin under models that never saw it, nats", _SHADOWS),
     Column("ensemble_margin", "(n_examples, n_models)", "margin under each model of this kind, nats", _ENSEMBLE),
     Column("ensemble_hit", "(n_examples, n_models)", "whether each model of this kind is right", _ENSEMBLE),
-    Column("steps", "(n_runs,)", "mini-batches of relearning until the original's accuracy is back", "relearn"),
+    Column("steps", "(n_runs,)", "mini-batches of relearning until the original's accuracy is nearly back", _RELEARN),
 )
 """All columns; those that `vestige evaluate` stores by itself come first."""
 

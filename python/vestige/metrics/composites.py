@@ -201,7 +201,8 @@ ANAMNESIS = Metric(
     values=_anamnesis_values,
     summary=_anamnesis,
     source="arXiv 2201.05629 (recalled)",
-    pitfalls="1 is best: below, a trace is left; far above, the model was kept from learning. Depends on the learning "
+    pitfalls="1 is best: below, a trace is left; far above, the model was kept from learning; the number of all steps "
+    "counts where it never came back. In a run: models of `interventions` with `relearn`. Depends on the learning "
     "rate; the interval is over runs.",
     over="runs",
 )
