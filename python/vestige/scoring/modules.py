@@ -31,7 +31,7 @@ def load_module(
     Raises:
         CheckpointError: if `build` fails or returns something else, or weights are missing or have no place.
     """
-    subject = _built(build, name)
+    subject = built(build, name)
     with as_checkpoint_error(name, weights):
         state = {key: tensor for path in weight_files(weights) for key, tensor in load_file(path).items()}
         found = subject.model.load_state_dict(state, strict=False)
@@ -46,7 +46,12 @@ def load_module(
     return replace(subject, name=name, folder=weights)
 
 
-def _built(build: Callable[[], Any], name: str) -> Classifier:
+def built(build: Callable[[], Any], name: str) -> Classifier:
+    """What a builder returns, as a classifier with the weights that it was built with.
+
+    Raises:
+        CheckpointError: if `build` fails or returns something else.
+    """
     try:
         built = build()
     except Exception as error:  # code of the user's own: anything may go wrong in it

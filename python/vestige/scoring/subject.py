@@ -131,7 +131,7 @@ def _columns(plan: Plan, subject: Checkpoint, unit: Unit, model: Callable[[], An
     if unit.what in ("concepts", "words"):
         return {unit.what: _in_weights(plan, subject, unit)}
     if unit.what.startswith("untrained-"):
-        return {unit.what: _untrained(plan, unit, model())}
+        return {unit.what: _untrained(plan, subject, unit, model())}
     if unit.what.startswith("patched-"):
         return {unit.what: _patched(plan, subject, unit, model())}
     if unit.what in unit.outputs:
@@ -193,12 +193,12 @@ def _judge(checkpoint: Checkpoint) -> classifier.Classifier:
     return classifier.load(checkpoint.folder, name=checkpoint.name, dtype="float32")
 
 
-def _untrained(plan: Plan, unit: Unit, model: Any) -> Columns:
-    """What a classifier says before it has learnt anything; nothing of one that gives a number."""
-    bare = untrained(model, plan.seed)
+def _untrained(plan: Plan, subject: Checkpoint, unit: Unit, model: Any) -> Columns:
+    """What a classifier says before it has learnt anything."""
+    bare = untrained(model, plan.seed, subject.code.imported() if subject.code else None)
     items = [plan.encode(bare, example) for example in plan.shards(unit.what.removeprefix("untrained-"))[unit.shard]]
     columns = plan.how.score(bare, items, layer=plan.layer, **plan.batches)
-    return {"random_log_prob": columns["class_log_prob"]} if "class_log_prob" in columns else {}
+    return {"random_log_prob": columns["class_log_prob"]}
 
 
 def _in_weights(plan: Plan, subject: Checkpoint, unit: Unit) -> Columns:

@@ -1,5 +1,6 @@
 """A classifier of the same architecture that has learnt nothing, for what is compared with an untrained model."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -9,32 +10,41 @@ import torch
 from vestige.scoring.adapters import AdaptedModel
 from vestige.scoring.classifier import Classifier, Inputs
 from vestige.scoring.forward import ScoringError
+from vestige.scoring.modules import built
 
 
-def untrained(model: Classifier, seed: int) -> Classifier:
-    """The classifier with random weights, as its library initialises them, in the same precision and place.
+def untrained(model: Classifier, seed: int, build: Callable[[], Any] | None = None) -> Classifier:
+    """The classifier with random weights, as whoever wrote it initialises them, in the same precision and place.
 
     Args:
-        model: a classifier from a checkpoint of transformers or timm; it is left as it is.
+        model: a classifier; it is left as it is. One of transformers or timm is built anew from its configuration.
         seed: of the weights, which are drawn on the CPU.
+        build: what built it, of a module of the user's own.
 
     Raises:
-        ScoringError: if it was made in another way.
+        ScoringError: if it is a module of the user's own, and nothing builds it.
+        CheckpointError: if `build` fails.
     """
     first = next(model.model.parameters())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        fresh = _built(model).to(first.device, first.dtype).eval()
+        fresh = built(build, model.name) if build else _anew(model)
+    fresh.model.to(first.device, first.dtype).eval()
+    return replace(fresh, name=f"an untrained {model.name}")
+
+
+def _anew(model: Classifier) -> Classifier:
+    net = _module(model)
 
     def call(inputs: Inputs) -> torch.Tensor:
-        said = fresh(**inputs)
+        said = net(**inputs)
         logits: torch.Tensor = getattr(said, "logits", said)
         return logits
 
-    return replace(model, model=fresh, name=f"an untrained {model.name}", call=call)
+    return replace(model, model=net, call=call)
 
 
-def _built(model: Classifier) -> Any:
+def _module(model: Classifier) -> Any:
     if model.processor.startswith("timm"):
         import timm
 
