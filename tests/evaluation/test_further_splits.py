@@ -12,7 +12,7 @@ from scipy.stats import hmean
 
 from vestige.data.examples import DataError
 from vestige.evaluation import evaluate
-from vestige.evaluation.config import Data, further_splits
+from vestige.evaluation.config import Config, Data, further_splits
 from vestige.evaluation.wanted import wanted
 from vestige.metrics.muse import utility_curve
 from vestige.store import ScoreStore
@@ -127,6 +127,15 @@ def test_a_split_that_no_metric_can_be_had_with_is_refused_with_what_is_lacking(
     assert wanted(("forget", "retain", "passages"), []) == {}
     assert wanted(("forget", "retain", "passages"), ["texts"]) == {"passages": {"texts"}}
     assert wanted(("forget", "retain", "passages"), [], ["passages"]) == {"passages": {"texts"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "split"), [("classifier", "passages"), ("diffusion", "real_authors"), ("language", "images")]
+)
+def test_splits_that_are_read_of_another_kind_of_model_are_refused(kind, split):
+    data = {"forget": "f", "retain": "r", "further": {split: "p"}}
+    with pytest.raises(ValidationError, match=rf"data\.further: no metric reads {split} of a {kind}"):
+        Config.model_validate({"kind": kind, "models": {"original": "m"}, "data": data})
 
 
 def test_names_that_no_metric_reads_are_refused_with_those_that_are_read():

@@ -144,7 +144,9 @@ def test_drawings_without_a_judge_and_judges_without_drawings_are_refused(given)
     (folder / "no_judge.yaml").write_text(yaml.safe_dump({**raw, "models": {**raw["models"], "judge": {}}}))
     with pytest.raises(ValueError, match=r"no metric can be had with images.*UA needs.*models\.judge: \{concept"):
         evaluate(folder / "no_judge.yaml", folder / "none")
-    (folder / "texts.yaml").write_text(yaml.safe_dump({**raw, "kind": "language"}))
+    (folder / "texts.yaml").write_text(
+        yaml.safe_dump({**raw, "kind": "language", "data": {**raw["data"], "further": {}}})
+    )
     with pytest.raises(ConfigError, match=r"models\.judge says what is in images that a generator draws"):
         read_config(folder / "texts.yaml")
 

@@ -89,6 +89,14 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _further_splits_of_kind(self) -> "Config":
+        named, drawn = set(self.data.further), {"images", "real"}
+        read = {"language": named - drawn, "vision_language": named - drawn, "diffusion": drawn}
+        if wrong := sorted(named - read.get(self.kind, set())):
+            raise ValueError(f"data.further: no metric reads {', '.join(wrong)} of a {self.kind}")
+        return self
+
+    @model_validator(mode="after")
     def _judge_of_drawings(self) -> "Config":
         if self.models.judge.paths and self.kind != "diffusion":
             raise ValueError(
