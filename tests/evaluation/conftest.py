@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vestige.evaluation import read_config, score, write_config
+from vestige.evaluation import estimate_costs, read_config, score, write_config
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +42,16 @@ def undisturbed(small_config, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
     score(small_config, folder, jobs=1)
     return folder / "store"
+
+
+@pytest.fixture(scope="session")
+def foreseen() -> Callable[[Path, Path], float]:
+    """Bytes that a dry run says over bytes that the run has written, of the models that the dry run knows."""
+
+    def ratio(config: Path, run: Path) -> float:
+        costs = estimate_costs(config, run / "elsewhere")
+        folders = {run / "store" / task.checkpoint.key for task, _ in costs}
+        written = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+        return sum(cost.disk for _, cost in costs) / written
+
+    return ratio

@@ -11,7 +11,8 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from vestige.evaluation import evaluate
+from vestige.evaluation import evaluate, read_config
+from vestige.evaluation.plan import plan_run
 from vestige.scoring.loading import CheckpointError
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -131,3 +132,15 @@ def test_generators_of_other_sizes_are_refused(config, tmp_path):
     (config.parent / "larger.yaml").write_text(yaml.safe_dump({**raw, "models": wrong, "interventions": None}))
     with pytest.raises(CheckpointError, match="larger and original take images of different shapes"):
         evaluate(config.parent / "larger.yaml", tmp_path, jobs=1)
+
+
+def test_the_dry_run_says_what_is_written(config, run, foreseen):
+    assert foreseen(config, run.folder) == pytest.approx(1, abs=0.1)
+
+
+def test_shards_are_cut_by_the_size_of_whole_predictions(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("vestige.evaluation.sizes.SHARD_BYTES", 2 * 4 * 8 * 3 * 8 * 8 + 1)  # two images at 8 timesteps
+    asked = read_config(config)
+    asked = asked.model_copy(update={"scoring": asked.scoring.model_copy(update={"examples_per_shard": None})})
+    sizes = plan_run(asked, tmp_path).scoring.examples_per_shard
+    assert (sizes["forget"], sizes["distance"], sizes["retain"]) == (2, 2, 6)

@@ -123,8 +123,9 @@ def classifier_run(classifier_config):
     return evaluate(classifier_config, classifier_config.parent, jobs=1)
 
 
-def test_classifiers_are_evaluated(classifier_run):
+def test_classifiers_are_evaluated(classifier_run, classifier_config, foreseen):
     check_order(classifier_run)
+    assert foreseen(classifier_config, classifier_run.folder) == pytest.approx(1, abs=0.1)
     assert {"FA", "RA", "MIA", "AD", "JS", "Brier"} <= set(rows_of(classifier_run)["whole"].scores)
     assert (classifier_run.folder / "report.html").exists()
 
@@ -152,19 +153,22 @@ def test_all_that_reads_whole_distributions_of_a_classifier_is_there(classifier_
     assert scores["whole"].scores["ZRF"].value == pytest.approx(zrf(ours, bare), abs=1e-6)
 
 
-def test_text_classifiers_are_evaluated(tmp_path):
+def test_text_classifiers_are_evaluated(tmp_path, foreseen):
     write_checkpoints(tmp_path, made.bert, scale=8)
-    run = evaluate(write_config(tmp_path, "classifier", write_reviews(tmp_path / "texts")), tmp_path, jobs=1)
+    config = write_config(tmp_path, "classifier", write_reviews(tmp_path / "texts"))
+    run = evaluate(config, tmp_path, jobs=1)
     check_order(run)
+    assert foreseen(config, run.folder) == pytest.approx(1, abs=0.1)
 
 
-def test_models_of_images_and_text_are_evaluated(tmp_path):
+def test_models_of_images_and_text_are_evaluated(tmp_path, foreseen):
     """With samples: FADE orders the models too."""
     write_checkpoints(tmp_path, made.llava, scale=4)
     sampling = {"samples": 4, "prompts": 6, "max_new_tokens": 3}
     config = write_config(tmp_path, "vision_language", write_questions(tmp_path / "people"), **sampling)
     run = evaluate(config, tmp_path, jobs=1)
     check_order(run)
+    assert foreseen(config, run.folder) == pytest.approx(1, abs=0.1)
     rows = rows_of(run)
     fade = [rows[model].scores["FADE"].value for model in ("whole", "half", "none")]
     assert fade == sorted(fade)

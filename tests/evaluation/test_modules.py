@@ -130,7 +130,8 @@ def test_a_module_that_reads_texts_is_evaluated(folder, own, tmp_path):
 def test_a_regression_is_evaluated_by_its_own_metrics(folder, own, tmp_path):
     write_weights(folder, "numbers", own.pictures(8, 1))
     models = {"module": "own_modules:pictures", "settings": {"width": 8, "n_outputs": 1}, "allow_code": True}
-    run = evaluate(written(folder, "numbers", "pictures", kind="regression", models=models), tmp_path, jobs=1)
+    config = written(folder, "numbers", "pictures", kind="regression", models=models)
+    run = evaluate(config, tmp_path, jobs=1)
     scores, rows = scores_of(run), {row.model: row for row in run.report.rows}
 
     def read(model, split):

@@ -16,6 +16,7 @@ import numpy as np
 
 from vestige.evaluation.sizes import FLOAT_BYTES, Lengths, Shape, lengths
 from vestige.evaluation.tasks import EvaluationError, Task
+from vestige.evaluation.widths import Widths, widths
 from vestige.metrics.extraction import N_GRAM
 from vestige.report.numbers import size
 from vestige.scoring.batching import AUTO_START
@@ -25,11 +26,11 @@ from vestige.scoring.recorded import recorded_file
 from vestige.scoring.subject import kept_bytes, weight_bytes
 from vestige.scoring.units import PREFIXES, SAMPLED, Plan, Unit, further_split, patched_split, untrained_split
 
-TOKEN_BYTES = 40
-"""Columns of one number a scored token, together."""
-
-RECORD_BYTES = 4096
+RECORD_BYTES = 1200
 """A shard's record and header, and a manifest's share."""
+
+OWN_BYTES = 2100
+"""Likewise of a split of the data, with more settings and columns."""
 
 READ_BYTES = 500e6
 """Bytes of weights read a second."""
@@ -136,7 +137,8 @@ def _lengths(plan: Plan, task: Task, split: str, unit: Unit) -> Lengths:
     """Of the examples of one shard."""
     where = slice(*(n * len(plan.shards(split)[0]) for n in (unit.shard, unit.shard + 1)))
     whole = lengths(_with_tokenizer(plan, task), plan.examples[split])
-    return Lengths(whole.tokens[where], whole.scored[where])
+    scored = whole.scored if plan.how.rescore else np.ones_like(whole.scored)  # one label or image an example
+    return Lengths(whole.tokens[where], scored[where])
 
 
 def _of_prefixes(plan: Plan, shape: Shape, known: Lengths) -> Cost:
@@ -150,15 +152,15 @@ def _of_prefixes(plan: Plan, shape: Shape, known: Lengths) -> Cost:
 
 def _of_split(plan: Plan, unit: Unit, shape: Shape, known: Lengths) -> Cost:
     n_scored, n_examples = int(known.scored.sum()), len(known.scored)
-    own, logits = unit.what in unit.outputs, FLOAT_BYTES * shape.n_classes
-    a_token = sum(_bytes_a_token(name, unit, logits) for name in unit.outputs)
-    hidden = n_examples * (FLOAT_BYTES * shape.n_features * (1 + len(plan.layers)) + 8) if own else 0
+    own, width = unit.what in unit.outputs or unit.what.startswith("untrained-"), widths(plan, shape)
+    a_row = sum(_bytes_a_row(name, unit, width) for name in unit.outputs)
+    of_examples = n_examples * (width.features + 8) + OWN_BYTES - RECORD_BYTES if own else 0
     passes = _passes(plan, known) if own else 0
-    batch = int(np.sort(known.scored)[-_sequences(plan) :].sum()) * logits * 2
-    kept = n_scored * logits if f"logits-{unit.what}" in unit.outputs else 0
+    batch = int(np.sort(known.scored)[-_sequences(plan) :].sum()) * width.logits * 2
+    kept = n_scored * width.logits if f"logits-{unit.what}" in unit.outputs else 0
     return Cost(
         passes,
-        n_scored * a_token + hidden + len(unit.outputs) * RECORD_BYTES,
+        n_scored * a_row + of_examples + len(unit.outputs) * RECORD_BYTES,
         _seconds(shape, int(known.tokens.sum()) if own else 0, passes),
         batch + kept,
     )
@@ -202,10 +204,10 @@ def _sequences(plan: Plan) -> int:
     return AUTO_START if plan.batch_size == "auto" else plan.batch_size
 
 
-def _bytes_a_token(name: str, unit: Unit, logits: int) -> int:
+def _bytes_a_row(name: str, unit: Unit, width: Widths) -> int:
     if name == f"logits-{unit.what}":
-        return logits
-    return TOKEN_BYTES if name == unit.what else 4 * 8
+        return width.logits
+    return width.own if name == unit.what else width.versus
 
 
 def _of_sampling(plan: Plan, unit: Unit, shape: Shape) -> Cost:
@@ -214,7 +216,9 @@ def _of_sampling(plan: Plan, unit: Unit, shape: Shape) -> Cost:
     n_tokens, scorings = n_samples * plan.max_new_tokens, 1 if unit.what == "samples" else 2 * len(unit.outputs)
     drawn = n_tokens if unit.what == "samples" else 0
     passes = scorings * ceil(n_samples / _sequences(plan)) + (plan.max_new_tokens if drawn else 0)
-    disk = n_samples * 17 + n_tokens * 4 if drawn else len(unit.outputs) * n_samples * 16
+    width = widths(plan, shape)
+    a_sample = width.sample or 17 + 4 * plan.max_new_tokens
+    disk = n_samples * a_sample if drawn else len(unit.outputs) * n_samples * width.cross
     batch = min(_sequences(plan), n_samples) * plan.max_new_tokens * shape.n_classes * FLOAT_BYTES * 2
     seconds = _seconds(shape, drawn + scorings * n_tokens * 2, passes)
     return Cost(passes, disk + len(unit.outputs) * RECORD_BYTES, seconds, batch)

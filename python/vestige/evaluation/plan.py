@@ -19,6 +19,7 @@ from vestige.evaluation.finder import Finder
 from vestige.evaluation.probes import probe_examples, probe_splits
 from vestige.evaluation.sizes import n_classes, shard_sizes
 from vestige.evaluation.wanted import wanted
+from vestige.evaluation.widths import widths_of_images
 from vestige.metrics.columns import SPLITS, TOKENS
 from vestige.report.model import Role
 from vestige.scoring.checkpoints import chat_template, denoiser_folder, tokenizer_folder
@@ -127,7 +128,7 @@ def plan_run(
     references = tuple(subject.checkpoint for subject in subjects if subject.role == "retrained")
     settings = config.scoring.model_dump(exclude={"spans", "chat", "system", "sampling"})
     asked, drawing = settings.pop("examples_per_shard"), config.scoring.sampling
-    shards = shard_sizes(examples, subjects[0].checkpoint.folder) if asked is None else dict.fromkeys(examples, asked)
+    shards = _shards(config.kind, examples, subjects[0]) if asked is None else dict.fromkeys(examples, asked)
     scoring = Plan(
         examples,
         references,
@@ -157,6 +158,11 @@ def _concepts(config: Config, original: Checkpoint) -> tuple[Concept, ...]:
     concepts = read_concepts(config.data.concepts)
     value_vectors(original.folder, concepts)
     return concepts
+
+
+def _shards(kind: str, examples: Mapping[str, tuple[Example, ...]], original: Subject) -> dict[str, int]:
+    folder = original.checkpoint.folder
+    return shard_sizes(examples, folder, widths_of_images(folder).logits if kind == "diffusion" else 0)
 
 
 def _asked_otherwise(config: Config, subjects: Sequence[Subject]) -> frozenset[str]:

@@ -98,13 +98,19 @@ def lengths(folder: Path, examples: tuple[Example, ...]) -> Lengths:
     return Lengths(whole + 1, np.maximum(whole - prompts, 1) + 1)
 
 
-def shard_sizes(examples: Mapping[str, tuple[Example, ...]], folder: Path) -> dict[str, int]:
-    """Split to the number of its examples in one shard, as the longest of them and the model's width ask for."""
+def shard_sizes(examples: Mapping[str, tuple[Example, ...]], folder: Path, output: int = 0) -> dict[str, int]:
+    """Split to the number of its examples in one shard, as the longest of them and the model's width ask for.
+
+    Args:
+        examples: split to its examples.
+        folder: of the original.
+        output: bytes of an example's whole output, where it is not a row of logits a token.
+    """
     shape = Shape(folder)
 
     def largest(split: str) -> int:
         """Bytes of the longest example's largest column."""
         logits = int(lengths(folder, examples[split]).scored.max()) * shape.n_classes if split in COMPARED else 0
-        return FLOAT_BYTES * max(logits, shape.n_features, 1)
+        return max(FLOAT_BYTES * max(logits, shape.n_features, 1), output if split in COMPARED else 0)
 
     return {split: min(len(rows), max(1, SHARD_BYTES // largest(split))) for split, rows in examples.items()}
