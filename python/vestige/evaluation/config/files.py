@@ -39,10 +39,14 @@ def read_config(path: str | Path) -> Config:
 def write_config(config: Config, path: Path) -> None:
     """Write a configuration as YAML, paths under the file's folder relative to it."""
     said = relative_to(config, path.parent).model_dump()
-    said["models"]["unlearned"] = [
-        {k: v for k, v in m.items() if v not in ("", {}, ())} for m in said["models"]["unlearned"]
-    ]
+    said["models"]["unlearned"] = [_given(model) for model in said["models"]["unlearned"]]
     path.write_text(yaml.safe_dump(said, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _given(model: dict[str, Any]) -> dict[str, Any]:
+    """What was said of an unlearned model, without what was left out."""
+    spent = {name: cost for name, cost in model["spent"].items() if cost is not None}
+    return {name: value for name, value in {**model, "spent": spent}.items() if value not in ("", {}, ())}
 
 
 def _mistakes(error: ValidationError) -> str:
