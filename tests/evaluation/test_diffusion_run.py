@@ -69,6 +69,7 @@ def config(tmp_path_factory):
         "clusters": "artists",
         "interventions": {"models": ["none"], "noise": {"sd": 0.2}},
     }
+    raw["scoring"]["further"] = ["restored"]
     (folder / "config.yaml").write_text(yaml.safe_dump(raw))
     return folder / "config.yaml"
 
@@ -98,7 +99,7 @@ def test_verdicts_are_by_fade_and_by_the_distance_in_denoising(run):
 
 def test_only_metrics_of_image_generators_are_there_or_missed(run):
     scores = next(iter(run.report.rows)).scores
-    assert {"DL-F", "DL-R", "MIA-D", "AD"} <= set(scores)
+    assert {"DL-F", "DL-R", "MIA-D", "TMI", "AD"} <= set(scores)
     assert not {"FA", "JS", "FADE", "MIA"} & set(scores)
     assert not [finding for finding in run.report.findings if finding.code == "metrics_missing"]
     assert (run.folder / "report.html").exists()

@@ -97,6 +97,7 @@ def described(rng, i):
         "seen_margin": rng.normal(1, 1, size=(N, 8)),
         "unseen_margin": rng.normal(size=(N, 8)),
         "features": rng.normal(size=(N, 3)),
+        "own_features": rng.normal(size=(N, 3)),
         "concept": rng.integers(0, 3, N),
         "other_concept": rng.integers(0, 3, N),
         "forgotten": np.arange(N) % 2 == 0,

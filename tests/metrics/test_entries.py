@@ -149,7 +149,7 @@ def test_membership_by_gradients_and_by_restored_copies(arrays):
     assert value("GradNorm", arrays) == pytest.approx(area(member, other))
 
     def restored(split):
-        rows = zip(arrays[f"data.{split}.features"], arrays[f"unlearned.{split}.restored_features"], strict=True)
+        rows = zip(arrays[f"data.{split}.own_features"], arrays[f"unlearned.{split}.restored_features"], strict=True)
         return [-cdist([image], copies).mean() for image, copies in rows]
 
     assert value("TMI", arrays) == pytest.approx(area(restored("forget"), restored("holdout")))

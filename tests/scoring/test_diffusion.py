@@ -22,12 +22,14 @@ from safetensors.torch import load_file, save_file
 
 from vestige.data.examples import Example
 from vestige.metrics.diffusion import fade_diffusion, fade_diffusion_score
+from vestige.scoring import restoring
 from vestige.scoring.diffusion import Grid, compare, encode, prepare, score, squared_gap
 from vestige.scoring.diffusion_loading import load
 from vestige.scoring.diffusion_sampling import drawn_item, generate
 from vestige.scoring.language import ScoringError
 from vestige.scoring.loading import CheckpointError
 from vestige.scoring.noising import NoiseLaw, law_of, noise_at, start_noise
+from vestige.scoring.restoring import restored, way_back
 
 GRID = Grid(n_timesteps=3, n_draws=2, seed=1)
 TABLE = {"num_train_timesteps": 100}
@@ -329,3 +331,40 @@ def test_missing_or_broken_weights_are_refused(folder, tmp_path):
     config.write_text(json.dumps(json.loads(config.read_text()) | {"_class_name": "Mine"}))
     with pytest.raises(CheckpointError, match="Mine is not of diffusers"):
         load(tmp_path / "hole")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_are_restored_step_by_step_along_the_way_back(models, kind):
+    """Copy by copy with the network's own output; the copies do not depend on the batch."""
+    model, items = models[kind], pictures(models[kind], n=2)
+    found = restored(model, items, batch_size=3, seed=1)
+    np.testing.assert_array_equal(found["own_features"], [item.state.ravel() for item in items])
+    steps = way_back(model.law)
+    for i, draw in ((0, 0), (1, restoring.N_COPIES - 1)):
+        level = dict(zip(steps, zip(*model.law.levels(steps), strict=True), strict=True))
+        noise = torch.tensor(noise_at(1, items[i].key, steps[0], draw, model.shape))[None]
+        signal, spread = map(float, level[steps[0]])
+        state = signal * torch.tensor(items[i].state)[None] + spread * noise
+        for timestep, after in zip(steps, [*steps[1:], None], strict=True):
+            signal, spread = map(float, level[timestep])
+            output = plain_prediction(model, items[i], timestep, state)
+            seen = model.law.noise_of(output, state, signal, spread)
+            clean = (state - spread * seen) / signal
+            state = clean if after is None else float(level[after][0]) * clean + float(level[after][1]) * seen
+        np.testing.assert_allclose(found["restored_features"][i, draw], clean.ravel(), rtol=1e-3, atol=1e-3)
+
+
+def test_who_sees_the_very_noise_restores_the_very_image(models, monkeypatch):
+    model, items = models["pixel"], pictures(models["pixel"], n=2)
+    steps = way_back(model.law)
+
+    def knowing(_, noised, timesteps, __):
+        signal, spread = (float(level[0]) for level in model.law.levels(timesteps[:1].double().numpy()))
+        images = torch.stack([torch.tensor(item.state) for item in items]).repeat_interleave(restoring.N_COPIES, 0)
+        return (noised - signal * images) / spread
+
+    monkeypatch.setattr(restoring, "denoise", knowing)
+    found = restored(model, items, batch_size=99)
+    for copy in range(restoring.N_COPIES):
+        np.testing.assert_allclose(found["restored_features"][:, copy], found["own_features"], atol=1e-4)
+    assert len(steps) == restoring.N_STEPS and steps[0] == restoring.FROM * model.law.n_timesteps

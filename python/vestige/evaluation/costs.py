@@ -16,9 +16,10 @@ import numpy as np
 
 from vestige.evaluation.sizes import FLOAT_BYTES, Lengths, Shape, lengths
 from vestige.evaluation.tasks import EvaluationError, Task
-from vestige.evaluation.widths import Widths, widths
+from vestige.evaluation.widths import Widths, n_values, widths
 from vestige.metrics.extraction import N_GRAM
 from vestige.report.numbers import size
+from vestige.scoring import restoring
 from vestige.scoring.batching import AUTO_START
 from vestige.scoring.diffusion_sampling import N_STEPS
 from vestige.scoring.option_orders import option_orders
@@ -105,6 +106,8 @@ def _of_unit(plan: Plan, unit: Unit, task: Task) -> Cost:
         return _of_sampling(plan, unit, shape)
     if unit.what.startswith("judged-"):
         return _of_judging(plan, unit, shape)
+    if unit.what.startswith("restored-"):
+        return _of_restoring(plan, unit, shape)
     if unit.what == SAMPLED:
         return Cost(disk=len(plan.examples["forget"]) * plan.samples * 8 + RECORD_BYTES)
     if unit.what == PREFIXES:
@@ -123,6 +126,15 @@ def _of_judging(plan: Plan, unit: Unit, shape: Shape) -> Cost:
     n_images, steps = (n_examples * plan.samples, N_STEPS) if split == "images" else (n_examples, 0)
     passes = (steps + len(plan.judges)) * ceil(n_images / _sequences(plan))
     return Cost(passes, n_images * 4096 * FLOAT_BYTES + RECORD_BYTES, _seconds(shape, n_images * steps, passes))
+
+
+def _of_restoring(plan: Plan, unit: Unit, shape: Shape) -> Cost:
+    """Copies of every image go back step by step; they and the image are kept as the denoiser sees them."""
+    n_images = len(plan.shards(unit.what.removeprefix("restored-"))[unit.shard])
+    n_copies, n_steps = n_images * restoring.N_COPIES, restoring.N_STEPS
+    passes = n_steps * ceil(n_copies / _sequences(plan))
+    kept = (n_images + n_copies) * FLOAT_BYTES * n_values(shape.folder)
+    return Cost(passes, kept + RECORD_BYTES, _seconds(shape, n_copies * n_steps, passes))
 
 
 def _of_recorded(task: Task, missing: Sequence[Unit]) -> Cost:

@@ -22,15 +22,7 @@ from vestige.metrics.distribution import FUNCTIONAL_DISTANCE, JS
 from vestige.metrics.fade import FADE, fade_arrays, monte_carlo_error, prompt_error
 from vestige.metrics.regression import PREDICTION_DISTANCE
 from vestige.scoring.sources import Form
-from vestige.scoring.units import (
-    Checkpoint,
-    further_split,
-    judged_split,
-    patched_split,
-    sampled_split,
-    untrained_split,
-    versus,
-)
+from vestige.scoring.units import Checkpoint, kept_in, untrained_split, versus
 from vestige.stats.equivalence import Equivalence, equivalence_to_retraining
 from vestige.stats.estimate import Estimate
 from vestige.store import Split
@@ -192,7 +184,7 @@ class Reader:
             return self._clusters.get(split)
         if column in ("concept", "other_concept"):
             return self._column(self._run.of("original")[0], split, f"asked_{column}")
-        if column == "features":
+        if column in ("features", "own_features"):
             return self._column(self._run.of("original")[0], split, column)
         if column == "random_log_prob":
             return self._column(self._run.of("original")[0], untrained_split(split), column)
@@ -209,7 +201,7 @@ class Reader:
     def _column(self, subject: Subject, split: str, column: str) -> NDArray[Any] | None:
         if split == "relearning":
             return self._relearnt(subject)
-        for name in (split, further_split(split), patched_split(split), sampled_split(split), judged_split(split)):
+        for name in kept_in(split):
             opened = self._open(subject.checkpoint, name)
             if opened is not None and (found := opened.get(column)) is not None:
                 return found

@@ -57,20 +57,25 @@ def widths(plan: Plan, shape: Shape) -> Widths:
 
 def widths_of_images(folder: Path) -> Widths:
     """Those of an image generator: of an image all its noised copies together."""
-    config = _config(denoiser_folder(folder))
-    n_values = int(config.get("in_channels") or 0) * _area(config.get("sample_size") or 0)
+    config, n_own = _config(denoiser_folder(folder)), n_values(folder)
     decoder = _config(folder / "vae")
     doublings = len(decoder.get("block_out_channels") or [0]) - 1
-    shown = 3 * _area(config.get("sample_size") or 0) * 4**doublings if decoder else n_values
+    shown = 3 * _area(config.get("sample_size") or 0) * 4**doublings if decoder else n_own
     n_features = (config.get("block_out_channels") or [0])[-1] or int(config.get("attention_head_dim") or 0)
     return Widths(
         own=8 * (_PLACES + 2 * _TIMESTEPS + 1),
-        logits=FLOAT_BYTES * n_values * _PLACES,
+        logits=FLOAT_BYTES * n_own * _PLACES,
         versus=8 * _PLACES,
         features=FLOAT_BYTES * int(n_features),
-        sample=FLOAT_BYTES * n_values + shown,
+        sample=FLOAT_BYTES * n_own + shown,
         cross=6 * 8 * _PLACES,
     )
+
+
+def n_values(folder: Path) -> int:
+    """Values of an image as a denoiser sees it."""
+    config = _config(denoiser_folder(folder))
+    return int(config.get("in_channels") or 0) * _area(config.get("sample_size") or 0)
 
 
 def _area(size: Any) -> int:

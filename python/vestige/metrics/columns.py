@@ -68,6 +68,7 @@ _ORDERS = "`scoring.further: [orders]`, with `options` in the holdout"
 _REPHRASED = "`scoring.further: [rephrased]`, with `paraphrases` in the holdout"
 _PROBES = "`scoring.further: [probes]`, with `rewordings` of the forget questions"
 
+_RESTORED = "`scoring.further: [restored]`, of an image generator"
 _RELEARN = "`interventions: {relearn: ...}`"
 
 
@@ -139,8 +140,9 @@ COLUMNS: tuple[Column, ...] = (
         _REGRESSION,
     ),
     Column("features", "(n_examples, n_features)", "features of an image", _judge("features")),
+    Column("own_features", "(n_examples, n_features)", "an image's values as the denoiser sees it", _RESTORED),
     Column(
-        "restored_features", "(n_examples, n_copies, n_features)", "of degraded copies, restored", "restore, extract"
+        "restored_features", "(n_examples, n_copies, n_features)", "of noised copies, restored by the model", _RESTORED
     ),
     Column("concept", "(n_examples,)", "concept that was asked for, or that a classifier sees", _judge("concept")),
     Column("other_concept", "(n_examples,)", "likewise of the other domain (style or object)", _judge("other_concept")),

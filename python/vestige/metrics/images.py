@@ -156,7 +156,7 @@ def _frechet(arrays: Arrays) -> float:
 def _restoration_values(arrays: Arrays) -> Values:
     splits = {"member": "forget", "holdout": "holdout"}
     scores = {
-        name: restoration_scores(arrays[f"data.{split}.features"], arrays[f"unlearned.{split}.restored_features"])
+        name: restoration_scores(arrays[f"data.{split}.own_features"], arrays[f"unlearned.{split}.restored_features"])
         for name, split in splits.items()
     }
     return Values(scores, {name: arrays[f"data.{split}.cluster"] for name, split in splits.items()})
@@ -240,8 +240,8 @@ RESTORATION = Metric(
     bounds=(0, 1),
     scale="logit",
     needs=(
-        *("data.forget.features", "unlearned.forget.restored_features", "data.forget.cluster"),
-        *("data.holdout.features", "unlearned.holdout.restored_features", "data.holdout.cluster"),
+        *("data.forget.own_features", "unlearned.forget.restored_features", "data.forget.cluster"),
+        *("data.holdout.own_features", "unlearned.holdout.restored_features", "data.holdout.cluster"),
     ),
     values=_restoration_values,
     summary=_restoration_auc,

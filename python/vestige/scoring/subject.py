@@ -24,6 +24,7 @@ from vestige.scoring.opening import facts_of, open_subject
 from vestige.scoring.pairs import pair_divergences
 from vestige.scoring.patching import patched_log_probs
 from vestige.scoring.recorded import recorded_columns
+from vestige.scoring.restoring import restored
 from vestige.scoring.samples import sampled_items, sampled_texts
 from vestige.scoring.units import PREFIXES, SAMPLED, Checkpoint, Plan, Unit, versus
 from vestige.scoring.untrained import untrained
@@ -122,6 +123,8 @@ def _columns(plan: Plan, subject: Checkpoint, unit: Unit, model: Callable[[], An
         return {versus(r, "parameters"): weight_columns(subject.folder, r.folder) for r in plan.references}
     if unit.what.startswith("judged-"):
         return {unit.what: _judged(plan, unit, model)}
+    if unit.what.startswith("restored-"):
+        return {unit.what: _restored(plan, unit, model())}
     if unit.what == SAMPLED:
         return {SAMPLED: _leaked(plan, subject, model())}
     if unit.what == PREFIXES:
@@ -185,6 +188,12 @@ def _judged(plan: Plan, unit: Unit, model: Callable[[], Any]) -> Columns:
         return judged({"features": _judge(plan.judges["features"])}, images, examples, plan.sampling.sequences)
     judges = {name: _judge(checkpoint) for name, checkpoint in plan.judges.items()}
     return judged_drawings(model(), judges, examples, plan.sampling)
+
+
+def _restored(plan: Plan, unit: Unit, model: Any) -> Columns:
+    examples = plan.shards(unit.what.removeprefix("restored-"))[unit.shard]
+    items = [plan.encode(model, example) for example in examples]
+    return restored(model, items, batch_size=plan.sampling.sequences, seed=plan.seed)
 
 
 @cache

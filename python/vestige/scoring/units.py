@@ -23,6 +23,7 @@ from vestige.data.concepts import Concept
 from vestige.data.examples import Example, digest
 from vestige.metrics.columns import TOKENS
 from vestige.metrics.extraction import N_GRAM
+from vestige.scoring import restoring
 from vestige.scoring.batching import BatchSize, batch_options
 from vestige.scoring.further import FURTHER, OF_FUNCTIONS, can_be_made
 from vestige.scoring.kinds import KINDS, Kind
@@ -43,6 +44,9 @@ COUNTED = ("forget", "retain", "holdout")
 
 PREFIXES = "prefixes"
 """Split of greedy continuations of every prefix of the forget answers, and its name in `scoring.further`."""
+
+RESTORED = "restored"
+"""Name in `scoring.further` of images that a generator restores."""
 
 LEAKAGE = "leakage"
 """Name in `scoring.further` of what sampled answers give away."""
@@ -341,6 +345,7 @@ class Plan:
         if PREFIXES in self.further and self.how.rescore is not None:
             yield from self._prefixes(subject, own)
         yield from self._judged(subject, own)
+        yield from self._restored(subject, own)
         if self.how.sample is not None:
             settings = self.settings["samples"]
             drawn = {**settings, "model": subject.fingerprint}
@@ -390,6 +395,15 @@ class Plan:
                 n_shards = len(self.shards(split))
                 yield from (Unit(judged_split(split), outputs, shard, n_shards) for shard in range(n_shards))
 
+    def _restored(self, subject: Checkpoint, own: bool) -> Iterator[Unit]:
+        """Images that the model restores, of an image generator."""
+        for split in ("forget", "holdout") if RESTORED in self.further and self.kind == "diffusion" else ():
+            if split in self.examples:
+                made = {**restoring.CONSTANTS, "seed": self.seed, "model": subject.fingerprint}
+                outputs = {restored_split(split): {**self.settings[split], **made}} if own else {}
+                n_shards = len(self.shards(split))
+                yield from (Unit(restored_split(split), outputs, shard, n_shards) for shard in range(n_shards))
+
     def _untrained(self, original: Checkpoint, split: str) -> dict[str, Settings]:
         if "untrained" not in self.further or self.kind != "classifier":
             return {}
@@ -406,6 +420,14 @@ class Plan:
         return {versus(r, what): {**settings, **both, "reference": r.fingerprint} for r in self.references}
 
 
+def kept_in(split: str) -> tuple[str, ...]:
+    """Splits of the store that hold a model's own columns of a split of the data, as far as there are any."""
+    return (
+        split,
+        *(name(split) for name in (further_split, patched_split, sampled_split, judged_split, restored_split)),
+    )
+
+
 def further_split(split: str) -> str:
     """Name in the store of the further columns of a split."""
     return f"further-{split}"
@@ -419,6 +441,11 @@ def patched_split(split: str) -> str:
 def untrained_split(split: str) -> str:
     """Name in the store of what the original says of a split with random weights."""
     return f"untrained-{split}"
+
+
+def restored_split(split: str) -> str:
+    """Name in the store of the images of a split as a model restores them."""
+    return f"restored-{split}"
 
 
 def judged_split(split: str) -> str:

@@ -21,6 +21,7 @@ Further = Literal[
     "probes",
     "orders",
     "rephrased",
+    "restored",
 ]
 
 
@@ -68,7 +69,8 @@ class Scoring(Strict):
             "untrained" (of a classifier: forget examples under one with random weights, for ZRF),
             "prefixes" (greedy continuations of every prefix of the forget answers: EL), "leakage" (ROUGE-L recall of
             the right answer in each sample), "probes" (rewordings of the forget questions: KR), "orders" and
-            "rephrased" (the holdout's options in other orders, its answers in other words: has it been seen?).
+            "rephrased" (the holdout's options in other orders, its answers in other words: has it been seen?),
+            "restored" (of an image generator: forget and holdout images noised and restored, TMI).
         top_k: likeliest tokens of each step that are kept, with the mass of all others; 0 for none.
         full: precision in which the whole distribution of each step is kept, "float32", "float16" or "bfloat16".
     """
