@@ -11,9 +11,10 @@ TARGETS := tables sequences groups resample permutations divergences
 demo: .venv/.demo
 	$(BIN)/vestige demo
 
-# Two processes with one thread each; the models of a session are made once in each of them.
+# Two processes with one thread each; the models of a session are made once in each of them. Files with few tests and
+# much work stay where they are, in front: at the end one process would wait for the other.
 test: .venv/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The simulations of docs/statistics.md at 2,000 repetitions a cell; the gate runs their short form.
 test-statistics: .venv/.test

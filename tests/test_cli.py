@@ -7,10 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import yaml
+
+from vestige.cli import main
 
 TABLE = """model,method,FA,RA,distance
 a,x,0.0,0.5,3
@@ -23,15 +28,19 @@ f,z,0.2,0.6,2.5
 BETTER = ("--better", "FA=lower,RA=higher", "--distance", "distance")
 
 
-def vestige(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-c", "from vestige.cli import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "100"},
-        **options,
-    )
+def vestige(*arguments, cwd="."):
+    """The command in this process, which has loaded its libraries already."""
+    out, err = StringIO(), StringIO()
+    with (
+        patch.object(sys, "argv", ["vestige", *map(str, arguments)]),
+        patch.dict(os.environ, {"COLUMNS": "100"}),
+        chdir(cwd),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return subprocess.CompletedProcess(arguments, ended.value.code, out.getvalue(), err.getvalue())
 
 
 def refused(result, *words):
@@ -51,7 +60,9 @@ def table(tmp_path):
 
 
 def test_help_names_every_command():
-    shown = vestige("--help").stdout
+    """In a process of its own, as a shell starts it."""
+    command = [sys.executable, "-c", "from vestige.cli import main; main()", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for command in ("demo", "evaluate", "score", "plan", "work", "reliability", "power", "report", "metrics"):
         assert command in shown
 

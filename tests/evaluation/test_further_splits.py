@@ -11,10 +11,13 @@ from rouge_score.rouge_scorer import RougeScorer
 from scipy.stats import hmean
 
 from vestige.data.examples import DataError
-from vestige.evaluation import evaluate
+from vestige.evaluation import evaluate, read_config
 from vestige.evaluation.config import Config, Data, further_splits
+from vestige.evaluation.measures import Reader
+from vestige.evaluation.plan import plan_run
 from vestige.evaluation.wanted import wanted
 from vestige.metrics.muse import utility_curve
+from vestige.metrics.tofu import MODEL_UTILITY
 from vestige.store import ScoreStore
 
 PROBES = ("forget_fill_in_blank", "forget_question_answer", "forget_adversarial")
@@ -77,7 +80,7 @@ def test_every_metric_that_reads_such_a_split_is_there(run):
 def test_model_utility_is_the_harmonic_mean_of_its_nine_parts(run):
     """From what the store has of each split, in plain Python, with SciPy's mean and Google's ROUGE."""
     evaluated, files = run
-    scorer, parts = RougeScorer(["rougeL"], use_stemmer=True), []
+    scorer, parts, as_tofu = RougeScorer(["rougeL"], use_stemmer=True), [], []
     for split in ("retain", "real_authors", "world_facts"):
         columns = stored(evaluated, "original", split)
         tokens = [columns["token_log_prob"][a:b].astype(float) for a, b in pairwise(columns["offsets"])]
@@ -90,10 +93,16 @@ def test_model_utility_is_the_harmonic_mean_of_its_nine_parts(run):
             scorer.score(e["answer"].strip(), t)["rougeL"].recall for e, t in zip(files[split], said, strict=True)
         ]
         parts.append(np.mean(recalls))
-        geometric = np.exp(columns["wrong_log_prob"].mean(axis=1))
-        parts.append(np.mean(np.maximum(0, 1 - geometric / (np.exp(columns["right_log_prob"]) + 1e-10))))
+        means = np.exp(columns["wrong_log_prob"].mean(axis=1)), wrong.mean(axis=1)
+        geometric, plain = (np.mean(np.maximum(0, 1 - m / np.exp(columns["right_log_prob"]))) for m in means)
+        as_tofu += [*parts[-2:], plain]
+        parts.append(geometric)
     assert min(parts) > 0
     assert scores(evaluated, "original")["ModelUtility"].value == pytest.approx(hmean(parts), rel=1e-6)
+    planned = plan_run(read_config(evaluated.folder / "config.yaml"), evaluated.folder)
+    other = MODEL_UTILITY.variant("tofu")
+    arrays = Reader(planned).arrays(other, planned.of("original")[0], None)
+    assert other.summary(other.values(arrays).arrays) == pytest.approx(hmean(as_tofu), rel=1e-6)
 
 
 def test_sustainability_is_a_curve_over_the_models_of_a_run(run):

@@ -67,6 +67,7 @@ def by_example(rng):
         "probability": rng.uniform(0.1, 1, N),
         "rouge": rng.uniform(0.1, 1, N),
         "truth_ratio": rng.uniform(0.1, 1, N),
+        "arithmetic_truth_ratio": rng.uniform(0.1, 1, N),
         "concept": rng.integers(0, 3, N),
         "other_concept": rng.integers(0, 3, N),
         "vectors": rng.normal(size=(N, 3)),

@@ -29,9 +29,14 @@ def _truth(parts: Parts, _: str) -> NDArray[np.float64]:
     return utility_truth(truth_ratio(parts["right_log_prob"], parts["wrong_log_prob"]))
 
 
+def _arithmetic_truth(parts: Parts, _: str) -> NDArray[np.float64]:
+    return utility_truth(truth_ratio(parts["right_log_prob"], parts["wrong_log_prob"], "arithmetic"))
+
+
 WORKED_OUT: Mapping[str, Callable[[Parts, str], NDArray[np.float64]]] = {
     "probability": _probability,
     "rouge": _rouge,
     "truth_ratio": _truth,
+    "arithmetic_truth_ratio": _arithmetic_truth,
 }
 """Column to the function that makes it of its parts (`made_of` in `metrics.columns`, and the right answers)."""

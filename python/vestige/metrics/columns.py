@@ -170,6 +170,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("rouge", "(n_examples,)", "ROUGE-L recall of the generated answer", _TEXT, ("text", "text_offsets")),
     Column("truth_ratio", "(n_examples,)", "max(0, 1 - R)", _OTHERS, ("right_log_prob", "wrong_log_prob")),
     Column(
+        "arithmetic_truth_ratio",
+        "(n_examples,)",
+        "likewise, with the arithmetic mean over wrong answers in R",
+        _OTHERS,
+        ("right_log_prob", "wrong_log_prob"),
+    ),
+    Column(
         "gradient_norm",
         "(n_examples, n_tensors)",
         "norm of the loss's gradient by weight tensor",

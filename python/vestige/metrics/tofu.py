@@ -267,19 +267,32 @@ def _truth_values(form: TruthRatioForm, sum_up: Callable[[Floats], Floats] = np.
     return values
 
 
-def _utility_values(arrays: Arrays) -> Values:
-    parts = {part: arrays[f"unlearned.{part}"] for part in UTILITY_PARTS}
-    return Values(parts, {part: arrays[f"data.{part.split('.')[0]}.cluster"] for part in parts})
+def _utility_values(truth: str) -> Callable[[Arrays], Values]:
+    """Values of the nine parts, with the truth ratio that a column has."""
+
+    def values(arrays: Arrays) -> Values:
+        columns = zip(UTILITY_PARTS, _utility_columns(truth), strict=True)
+        parts = {part: arrays[column] for part, column in columns}
+        return Values(parts, {part: arrays[f"data.{part.split('.')[0]}.cluster"] for part in parts})
+
+    return values
+
+
+def _utility_columns(truth: str) -> tuple[str, ...]:
+    return tuple(f"unlearned.{part.replace('truth_ratio', truth)}" for part in UTILITY_PARTS)
+
+
+def _utility_needs(truth: str) -> tuple[str, ...]:
+    return (*_utility_columns(truth), *(f"data.{split}.cluster" for split in _UTILITY_SPLITS))
 
 
 def _utility(arrays: Arrays) -> float:
     return model_utility(arrays).value
 
 
+_UTILITY_SPLITS = ("retain", "real_authors", "world_facts")
 UTILITY_PARTS = tuple(
-    f"{split}.{part}"
-    for split in ("retain", "real_authors", "world_facts")
-    for part in ("probability", "rouge", "truth_ratio")
+    f"{split}.{part}" for split in _UTILITY_SPLITS for part in ("probability", "rouge", "truth_ratio")
 )
 """The nine parts of model utility, `<split>.<score>`."""
 
@@ -391,14 +404,18 @@ MODEL_UTILITY = Metric(
     better="higher",
     bounds=(0, 1),
     scale="log",
-    needs=(
-        *(f"unlearned.{part}" for part in UTILITY_PARTS),
-        *(f"data.{split}.cluster" for split in ("retain", "real_authors", "world_facts")),
-    ),
-    values=_utility_values,
+    needs=_utility_needs("truth_ratio"),
+    values=_utility_values("truth_ratio"),
     summary=_utility,
     source="arXiv 2401.06121",
     pitfalls="The smallest of nine parts decides it: read the bottleneck of `model_utility`. 0 if a part is 0.",
+    variants={
+        "tofu": Variant(
+            "The truth ratio with the arithmetic mean over wrong answers, as TOFU's own summary has it: never higher.",
+            values=_utility_values("arithmetic_truth_ratio"),
+            needs=_utility_needs("arithmetic_truth_ratio"),
+        )
+    },
 )
 
 METRICS = (PROBABILITY, PROBABILITY_RETAIN, TRUTH_RATIO, EXTRACTION_STRENGTH, EXACT_MEMORISATION, MODEL_UTILITY)
