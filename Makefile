@@ -20,13 +20,15 @@ test: .venv/.test
 test-statistics: .venv/.test
 	VESTIGE_STATISTICS_TABLE=docs/statistics.md $(BIN)/python -m pytest tests/statistics -m slow
 
-# Peers reuse memory (with the default allocator they page-fault every temporary), and rounds take turns. Models are
-# scored for minutes: once, warm.
+# Peers reuse memory (with the default allocator they page-fault every temporary), and rounds take turns. Files are
+# read into fresh memory, as people read them; models are scored for minutes, so once, warm.
 bench: .venv/.bench
 	for round in 1 2 3 4 5; do MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296 \
 		MALLOC_TOP_PAD_=536870912 OMP_NUM_THREADS=1 $(BIN)/python -m pytest benches --benchmark-max-time=0.2 \
 		--benchmark-min-rounds=1 --benchmark-warmup=on --benchmark-warmup-iterations=1 \
-		--ignore=benches/bench_scoring.py --benchmark-json=target/bench-$$round.json || exit 1; done
+		--ignore=benches/bench_scoring.py --ignore=benches/bench_store.py \
+		--benchmark-json=target/bench-$$round.json || exit 1; done
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benches/bench_store.py --benchmark-json=target/bench-store.json
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benches/bench_scoring.py --benchmark-json=target/bench-scoring.json
 	$(BIN)/python benches/table.py target/bench-*.json
 
