@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vestige.data.concepts import Concept, read_concepts
 from vestige.data.examples import Example
 from vestige.evaluation.changes import REFERENCE, Changed
-from vestige.evaluation.config import Config
+from vestige.evaluation.config import Config, Scoring
 from vestige.evaluation.ensembles import Member, listed
 from vestige.evaluation.examples import examples_of
 from vestige.evaluation.finder import Finder
@@ -119,36 +119,40 @@ def plan_run(
     find, find_changed = (Finder(config.models, examples, store, known) for _ in range(2))
     subjects = (*_subjects(config, find), *_changed_subjects(changed, find_changed))
     members = _members(config, subjects, find)
-    models: tuple[Subject | Member, ...] = (*subjects, *members)
-    checkpoints = [model for model in models if model.checkpoint.form == "checkpoint"]
-    _refuse_other_vocabularies(checkpoints, config.kind)
-    _refuse_other_widths(checkpoints)
-    if config.scoring.chat or (config.kind == "vision_language" and config.scoring.rule is None):
-        _refuse_other_templates(checkpoints)
-    references = tuple(subject.checkpoint for subject in subjects if subject.role == "retrained")
-    settings = config.scoring.model_dump(exclude={"spans", "chat", "system", "sampling"})
-    asked, drawing = settings.pop("examples_per_shard"), config.scoring.sampling
-    shards = _shards(config.kind, examples, subjects[0]) if asked is None else dict.fromkeys(examples, asked)
+    _refuse_incomparable(config, (*subjects, *members))
     scoring = Plan(
         examples,
-        references,
+        tuple(subject.checkpoint for subject in subjects if subject.role == "retrained"),
         ScoreStore(store),
         config.kind,
-        rule=config.scoring.rule,
-        examples_per_shard=shards,
+        examples_per_shard=_shards(config, examples, subjects[0]),
         trust_remote_code=config.models.trust_remote_code,
-        temperature=drawing.temperature,
-        top_p=drawing.top_p,
-        sample_top_k=drawing.top_k,
         wanted={**passes, **dict.fromkeys(probes, frozenset({TOKENS}))},
         original=subjects[0].checkpoint,
         judges={name: find(f"judge of {name}", path) for name, path in judges.items()},
         concepts=_concepts(config, subjects[0].checkpoint),
         only=dict.fromkeys(probes, _asked_otherwise(config, subjects)),
         members=_only_members(members, subjects),
-        **settings,
+        **_settings(config.scoring),
     )
     return RunPlan(config, scoring, subjects, tuple(changed), probe_splits(config.interventions), members)
+
+
+def _refuse_incomparable(config: Config, models: Sequence[Subject | Member]) -> None:
+    """Checkpoints whose outputs are about other tokens, classes or turns than those of the others."""
+    checkpoints = [model for model in models if model.checkpoint.form == "checkpoint"]
+    _refuse_other_vocabularies(checkpoints, config.kind)
+    _refuse_other_widths(checkpoints)
+    if config.scoring.chat or (config.kind == "vision_language" and config.scoring.rule is None):
+        _refuse_other_templates(checkpoints)
+
+
+def _settings(scoring: Scoring) -> dict[str, Any]:
+    """The fields of a plan that a configuration says itself."""
+    same = scoring.model_dump(exclude={"spans", "chat", "system", "sampling", "examples_per_shard"})
+    drawing = scoring.sampling
+    own = {"temperature": drawing.temperature, "top_p": drawing.top_p, "sample_top_k": drawing.top_k}
+    return {**same, **own, "rule": scoring.rule}
 
 
 def _concepts(config: Config, original: Checkpoint) -> tuple[Concept, ...]:
@@ -160,9 +164,11 @@ def _concepts(config: Config, original: Checkpoint) -> tuple[Concept, ...]:
     return concepts
 
 
-def _shards(kind: str, examples: Mapping[str, tuple[Example, ...]], original: Subject) -> dict[str, int]:
+def _shards(config: Config, examples: Mapping[str, tuple[Example, ...]], original: Subject) -> dict[str, int]:
+    if (asked := config.scoring.examples_per_shard) is not None:
+        return dict.fromkeys(examples, asked)
     folder = original.checkpoint.folder
-    return shard_sizes(examples, folder, widths_of_images(folder).logits if kind == "diffusion" else 0)
+    return shard_sizes(examples, folder, widths_of_images(folder).logits if config.kind == "diffusion" else 0)
 
 
 def _asked_otherwise(config: Config, subjects: Sequence[Subject]) -> frozenset[str]:

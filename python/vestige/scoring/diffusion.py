@@ -100,16 +100,24 @@ def encode(model: DiffusionModel, example: Example) -> Item:
     """
     if not example.image:
         raise ScoringError(f"{model.name} draws images, but example {example.id!r} has none (`image`)")
+    return prepare(model, example.image, prompt=example.prompt, label=label_of(model, example), name=example.id)
+
+
+def label_of(model: DiffusionModel, example: Example) -> int:
+    """The class that a model is told, by number; 0 for models that are told none.
+
+    Raises:
+        ScoringError: if the label that the model needs is no number of a class.
+    """
     if model.condition != "class":
-        return prepare(model, example.image, prompt=example.prompt, name=example.id)
+        return 0
     try:
-        label = int(float(example.label if example.label is not None else "none"))
+        return int(float(example.label if example.label is not None else "none"))
     except ValueError:
         raise ScoringError(
             f"{model.name} draws images of a class by number, but the label of example {example.id!r} is "
             f"{example.label!r}"
         ) from None
-    return prepare(model, example.image, label=label, name=example.id)
 
 
 def key_of(name: str) -> int:

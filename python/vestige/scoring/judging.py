@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vestige.data.examples import Example
 from vestige.scoring import classifier
-from vestige.scoring.diffusion import Columns, Item, key_of
+from vestige.scoring.diffusion import Columns, Item, key_of, label_of
 from vestige.scoring.diffusion_loading import DiffusionModel
 from vestige.scoring.diffusion_sampling import generate
 from vestige.scoring.forward import ScoringError
@@ -95,16 +95,7 @@ def _drawn(model: DiffusionModel, examples: Sequence[Example], sampling: Samplin
 
 def _item(model: DiffusionModel, example: Example) -> Item:
     """What is drawn for; there is no image yet."""
-    label = 0
-    if model.condition == "class":
-        try:
-            label = int(float(example.label if example.label is not None else "none"))
-        except ValueError:
-            raise ScoringError(
-                f"{model.name} draws images of a class by number, but the label of example {example.id!r} is "
-                f"{example.label!r}"
-            ) from None
-    return Item(np.empty(0, np.float32), example.prompt, label, key_of(example.id))
+    return Item(np.empty(0, np.float32), example.prompt, label_of(model, example), key_of(example.id))
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
